@@ -1,0 +1,117 @@
+"""The one module that a plug-in imports.
+
+==============  ==========================================================================================
+kind            what a component is (options are its keyword-only parameters)
+==============  ==========================================================================================
+architecture    :class:`Architecture`: ``C(resolution, *, ...)`` that builds a generator and a discriminator
+attention       ``C(channels, layers, *, ...)``: an nn.Module, [B, C, H, W] -> [B, C, H, W]
+normalizer      decorated with :func:`normalizes`; for the role ``weight`` ``f(module, *, ...) -> module``; for
+                the role ``activation`` ``C(channels, layers, *, ...)``: an nn.Module, ``norm(x, condition)``
+loss            :class:`Loss`: ``C(*, ...)`` with the discriminator's and the generator's term
+dataset         ``f(resolution, *, ...) -> ImageData``
+extractor       a torch-fidelity feature extractor with a :class:`ExtractorCard`
+==============  ==========================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+
+from torch import Tensor, nn
+
+from ganbench.data import ImageData, ImageSplit
+from ganbench.errors import MissingError, UsageError
+from ganbench.layers import Condition, DiscriminatorOutput, Initializer, Layers
+from ganbench.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from ganbench.random import generator
+from ganbench.registry import register
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Architecture",
+    "Condition",
+    "DiscriminatorOutput",
+    "ExtractorCard",
+    "Fraction",
+    "ImageData",
+    "ImageSplit",
+    "Initializer",
+    "Layers",
+    "Loss",
+    "MissingError",
+    "NonNegativeFloat",
+    "PositiveFloat",
+    "PositiveInt",
+    "UsageError",
+    "generator",
+    "load_results",
+    "normalizes",
+    "register",
+]
+
+C = TypeVar("C", bound=Callable[..., object])
+Role = Literal["weight", "activation"]
+
+
+class Architecture(Protocol):
+    """A generator and a discriminator for one resolution. Constructed as ``C(resolution, *, options)``."""
+
+    resolutions: tuple[int, ...]
+    """What the constructor takes; anything else is refused before anything is built."""
+
+    def generator(self, layers: Layers) -> nn.Module:
+        """A module called as ``g(z, y)``: float [B, latent_dim], int64 [B] or None -> [B, 3, R, R] in [-1, 1]."""
+
+    def discriminator(self, layers: Layers) -> nn.Module:
+        """A module called as ``d(x, y)``: [B, 3, R, R], int64 [B] or None -> DiscriminatorOutput."""
+
+
+class Loss(Protocol):
+    """The two terms of a GAN loss on logits [B]; each returns a scalar. A loss never steps an optimizer."""
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What D minimises."""
+
+    def generator(self, fake: Tensor) -> Tensor:
+        """What G minimises."""
+
+
+@dataclass(frozen=True)
+class ExtractorCard:
+    """What a score's protocol records of an extractor; the class attribute ``card`` of the component."""
+
+    weights_sha256: str
+    """Of the weight file that was checked before it was loaded."""
+    resize: str
+    """How images reach the size that the network takes; 'none' where they already have it."""
+    resolutions: tuple[int, ...] | None
+    """The image sizes it takes; None for any."""
+    inception: bool
+    """Whether its scores may be called IS, FID and KID; else they are classifier_score, fcd and kcd."""
+
+
+def normalizes(*roles: Role) -> Callable[[C], C]:
+    """Mark a normalizer with what it normalizes: ``weight``, ``activation`` or both."""
+
+    def mark(component: C) -> C:
+        component.roles = roles  # type: ignore[attr-defined]
+        return component
+
+    return mark
+
+
+def load_results(path: str | Path = "results") -> pd.DataFrame:
+    """The table of all runs under ``path``: one row per cell, as ``ganbench table`` prints it.
+
+    See :func:`ganbench.tables.results_frame` for the columns. Raises StoreError for a folder that does
+    not exist.
+    """
+    from ganbench.store import load_runs
+    from ganbench.tables import results_frame
+
+    return results_frame(load_runs(Path(path)))

@@ -1,0 +1,96 @@
+"""The command line: one file per command, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from ganbench.errors import FAILED, INTERRUPTED, GanbenchError
+
+COMMANDS = {
+    "doctor": "Check the installation and every plug-in.",
+    "list": "List models and components.",
+    "run": "Train one model, score it, keep the result.",
+    "show": "Show what a run would be: its spec, providers and parameter counts.",
+    "table": "Print all results as a table.",
+}
+"""Name -> the line in --help, here so that help imports no command."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported from ``ganbench.cli.<name>_command`` on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All command names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"ganbench.cli.{cmd_name}_command").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The command list without importing the commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is answered with the nearest."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from ganbench.errors import unknown
+
+            ctx.fail(unknown("command", args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not ctx.resilient_parsing:
+        from ganbench import __version__
+
+        click.echo(f"ganbench {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Swap one part of a GAN, train on one budget, score under one protocol, print the table."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line and exit with its code; an error is one line on stderr."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = cli.main(arguments, prog_name="ganbench", standalone_mode=False)
+    except GanbenchError as error:
+        if debug:
+            raise
+        click.echo(f"ganbench: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("ganbench: interrupted", err=True)
+        code = INTERRUPTED
+    except Exception as error:
+        if debug:
+            raise
+        click.echo(f"ganbench: {type(error).__name__}: {error} ('ganbench --debug ...' shows where)", err=True)
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,59 @@
+"""``ganbench doctor``."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ganbench.cli.spec_options import json_option
+from ganbench.errors import DONE, MISSING, MissingError
+
+
+@click.command("doctor")
+@click.option("--plugin", type=click.Path(path_type=Path), multiple=True, metavar="FILE.py", help="Check a file too.")
+@json_option
+def command(plugin: tuple[Path, ...], as_json: bool) -> int:
+    """Check the installation: versions, devices, and every component by importing it.
+
+    Exits with 3 where a component cannot be imported, its traceback shown.
+    """
+    import json
+
+    import torch
+
+    from ganbench.environment import device_name, package_versions
+    from ganbench.registry import KINDS, Registry
+
+    registry = Registry.discover(plugin)
+    broken: list[dict[str, Any]] = []
+    checked = 0
+    for entry in (entry for kind in KINDS for entry in registry.entries(kind)):
+        checked += 1
+        try:
+            entry.load()
+        except MissingError as error:
+            cause = error.__cause__
+            trace = "".join(traceback.format_exception(cause)) if cause else ""
+            broken.append({"kind": entry.kind, "name": entry.name, "error": str(error), "traceback": trace})
+    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+    report: dict[str, Any] = {
+        "packages": package_versions(),
+        "devices": {name: device_name(torch.device(name)) for name in devices},
+        "threads": torch.get_num_threads(),
+        "components": checked,
+        "broken": broken,
+    }
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        for package, version in package_versions().items():
+            click.echo(f"{package:<16}{version}")
+        for name, device in report["devices"].items():
+            click.echo(f"{name:<16}{device}")
+        for failure in broken:
+            click.echo(f"\n{failure['traceback']}{failure['error']}")
+        click.echo(f"{checked} components, {len(broken)} broken")
+    return MISSING if broken else DONE

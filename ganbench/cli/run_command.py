@@ -1,0 +1,75 @@
+"""``ganbench run``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganbench.cli.spec_options import json_option, results_option, spec_options
+from ganbench.errors import DIVERGED, DONE
+
+if TYPE_CHECKING:
+    from ganbench.resolve import Resolved
+
+
+@click.command("run")
+@spec_options
+@results_option
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+@click.option("--deterministic", is_flag=True, help="Deterministic kernels only, so that a resume is exact on CUDA.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved spec and its run id; train nothing.")
+@json_option
+def command(resolved: Resolved, results: Path, device: str, deterministic: bool, dry_run: bool, as_json: bool) -> int:
+    """Train one model to the end of its budget, score it and keep the result.
+
+    The same command goes on with a run that was stopped and returns the result of one that is done.
+    Exit codes: 0 done, 1 failed, 2 usage, 3 a plug-in, weights or data are missing, 4 diverged, 130 interrupted.
+    """
+    if dry_run:
+        from ganbench.cli.show_command import describe_spec, print_spec
+
+        print_spec(describe_spec(resolved, with_parameters=False), as_json)
+        return DONE
+    from ganbench.environment import choose_device
+    from ganbench.networks import check_networks
+    from ganbench.progress import progress_for_stderr
+    from ganbench.resolve import load_data
+    from ganbench.run import make_deterministic, start
+
+    if deterministic:
+        make_deterministic()
+    chosen = choose_device(device)
+    spec, data = load_data(resolved)
+    check_networks(spec, resolved.entries)
+    click.echo(f"run {spec.run_id[:12]}: {results / 'runs' / spec.directory}", err=True)
+    result = start(spec, data, resolved.entries, results, chosen, progress_for_stderr(), deterministic)
+    if result is None:
+        click.echo(f"ganbench: another process is running {spec.run_id[:12]}: nothing to do here", err=True)
+        return DONE
+    if as_json:
+        from ganbench.store import jsonable
+
+        click.echo(json.dumps(jsonable(result), sort_keys=True))
+    else:
+        _print_result(result)
+    return DIVERGED if result["status"] == "diverged" else DONE
+
+
+def _print_result(result: dict[str, Any]) -> None:
+    click.echo(f"{result['model']}: {result['status']} after {result['counters']['g_steps']} steps")
+    names = [name for name in result["scores"]["floor"] if not name.endswith("_std")]
+    columns = {
+        "untrained": result["scores"]["untrained"],
+        "final": result["scores"]["final"] or {},
+        f"best (step {result['best_step']})": result["scores"]["best"],
+        "held-out real": result["scores"]["floor"],
+    }
+    width = max(map(len, columns)) + 2
+    click.echo(" " * 18 + "".join(f"{column:>{width}}" for column in columns))
+    for name in names:
+        row = (f"{scores[name]:>{width}.4g}" if name in scores else " " * width for scores in columns.values())
+        click.echo(f"{name:<18}" + "".join(row))
+    click.echo(f"protocol {result['protocol_id'][:12]}; samples and records in {result['path']}")

@@ -1,0 +1,65 @@
+"""``ganbench show``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganbench.cli.spec_options import json_option, spec_options
+
+if TYPE_CHECKING:
+    from ganbench.resolve import Resolved
+
+
+@click.command("show")
+@spec_options
+@json_option
+def command(resolved: Resolved, as_json: bool) -> None:
+    """Show what a run would be: the resolved spec, its run id, the providers, the parameter counts."""
+    print_spec(describe_spec(resolved, with_parameters=True), as_json)
+
+
+def describe_spec(resolved: Resolved, with_parameters: bool) -> dict[str, Any]:
+    """The spec as JSON. ``run_id`` is None where the data set, whose content is part of it, or the extractor
+    is not at hand.
+    """
+    from ganbench.networks import parameter_counts
+    from ganbench.resolve import load_data
+
+    spec, run_id = resolved.spec, None
+    for error in resolved.missing.values():
+        click.echo(f"ganbench: warning: {error} It is not at hand, so this can be shown, not run.", err=True)
+    if not resolved.missing:
+        spec, _ = load_data(resolved)
+        run_id = spec.run_id
+    description = {
+        "run_id": run_id,
+        "cell_id": spec.cell_id if run_id else None,
+        "spec": spec.model_dump(mode="json"),
+        "providers": {
+            key: {"name": e.name, "provider": e.provider, "version": e.version, "target": e.target}
+            for key, e in resolved.entries.items()
+        },
+    }
+    if with_parameters:
+        description["parameters"] = parameter_counts(spec, resolved.entries)
+    return description
+
+
+def print_spec(description: dict[str, Any], as_json: bool) -> None:
+    """As one JSON document, or as lines ``key = value``."""
+    if as_json:
+        click.echo(json.dumps(description, sort_keys=True))
+        return
+    from ganbench.spec import flatten
+
+    click.echo(f"run_id = {description['run_id'] or 'unknown without the data'}")
+    for key, value in flatten(description["spec"]).items():
+        click.echo(f"{key} = {json.dumps(value)}")
+    for name, count in description.get("parameters", {}).items():
+        click.echo(f"parameters.{name} = {count:,}")
+    third_party = {k: p for k, p in description["providers"].items() if p["provider"] != "ganbench"}
+    for key, provider in third_party.items():
+        click.echo(f"{key} comes from {provider['provider']} {provider['version']} ({provider['target']})")

@@ -1,0 +1,156 @@
+"""The options that make a spec, shared by the commands that take one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ganbench.resolve import Draft, Resolved
+
+_OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
+    # flag, key in the spec, type, metavar, help
+    ("--architecture", "architecture", str, "NAME", "Generator and discriminator."),
+    ("--loss", "loss", str, "NAME", "Both networks' loss on logits."),
+    ("--norm-g", "generator.norm", str, "NAME", "Activation normalizer of G."),
+    ("--norm-d", "discriminator.norm", str, "NAME", "Activation normalizer of D."),
+    ("--attention", "attention", str, "NAME", "Attention block."),
+    ("--attention-in", "attention_in", click.Choice(["g", "d", "both"]), None, "Networks that carry it."),
+    ("--conditioning", "conditioning", str, "NAME", "How labels enter: none or projection."),
+    ("--dataset", "dataset", str, "NAME", "What to train on."),
+    ("--resolution", "resolution", int, "PX", "Image size."),
+    ("--num-classes", "num_classes", int, "N", "Classes of the data set."),
+    ("--latent-dim", "latent_dim", int, "N", "Size of z."),
+    ("--width", "architecture.width", int, "N", "Scales every channel count."),
+    ("--batch", "batch", int, "N", "Real images in an update of D."),
+    ("--n-dis", "n_dis", int, "N", "Updates of D for one of G."),
+    ("--budget", "budget", str, "AMOUNT", "When to end: 2000steps, 64kimg, 10min, 5pflop."),
+    ("--precision", "precision", click.Choice(["fp32", "bf16"]), None, "Of the forward passes."),
+]
+
+
+def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a spec; it receives ``resolved: Resolved`` in their place."""
+
+    @functools.wraps(command)
+    def with_spec(
+        model: str,
+        profile: str,
+        seed: int,
+        sn_g: bool | None,
+        sn_d: bool | None,
+        attention_at: tuple[int, ...],
+        assignments: tuple[str, ...],
+        plugin: tuple[Path, ...],
+        registry: tuple[Path, ...],
+        **values: Any,
+    ) -> Any:
+        flags: dict[str, Any] = {"seed": seed}
+        for flag, key, *_ in _OPTIONS:
+            value = values.pop(flag.lstrip("-").replace("-", "_"))
+            if value is not None:
+                flags[key] = value
+        for network, wanted in (("generator", sn_g), ("discriminator", sn_d)):
+            if wanted is not None:
+                flags[f"{network}.weight_norm"] = "spectral" if wanted else "none"
+        if attention_at:
+            flags["attention_at"] = sorted(set(attention_at))
+        resolved = _resolve(model, profile, flags, assignments, plugin, registry)
+        return command(resolved=resolved, **values)
+
+    for option in reversed(_fixed_options()):
+        with_spec = option(with_spec)
+    return with_spec
+
+
+def _resolve(
+    model: str,
+    profile: str,
+    flags: dict[str, Any],
+    assignments: tuple[str, ...],
+    plugins: tuple[Path, ...],
+    roots: tuple[Path, ...],
+) -> Resolved:
+    from ganbench.options import parse_assignment
+    from ganbench.recipes import RecipeBook
+    from ganbench.registry import Registry
+    from ganbench.resolve import merge, nest, resolve
+
+    overrides: list[Draft] = []
+    for key, value in flags.items():
+        *parents, last = key.split(".")
+        overrides.append(nest([*parents, last], value))
+    overrides.extend(nest(*parse_assignment(text)) for text in assignments)
+    asked: Draft = {}
+    for override in overrides:
+        asked = merge(asked, override)
+    return resolve(Registry.discover(plugins), RecipeBook(roots), model, profile, [asked])
+
+
+def _fixed_options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
+    path = click.Path(path_type=Path)
+    options = [
+        click.option("--model", required=True, metavar="NAME", help="Recipe to start from, such as sagan."),
+        click.option(
+            "--profile",
+            default="quick",
+            show_default=True,
+            metavar="NAME",
+            help="The recipe's sizes and data.",
+        ),
+        click.option(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Of all draws.",
+        ),
+        click.option("--sn-g/--no-sn-g", default=None, help="Spectral norm in G, or not."),
+        click.option("--sn-d/--no-sn-d", default=None, help="Spectral norm in D, or not."),
+        click.option(
+            "--attention-at",
+            type=int,
+            multiple=True,
+            metavar="PX",
+            help="Feature map that carries attention; repeatable.",
+        ),
+    ]
+    options += [
+        click.option(flag, type=kind, default=None, metavar=metavar, help=text)
+        for flag, _, kind, metavar, text in _OPTIONS
+    ]
+    return [
+        *options,
+        click.option(
+            "--set",
+            "assignments",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Any key of the spec, as TOML; repeatable.",
+        ),
+        click.option("--plugin", type=path, multiple=True, metavar="FILE.py", help="Load components from a file."),
+        click.option("--registry", type=path, multiple=True, metavar="DIR", help="Further recipes and profiles."),
+    ]
+
+
+def results_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--results DIR``."""
+    return click.option(
+        "--results",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("results"),
+        show_default=True,
+        envvar="GANBENCH_RESULTS",
+        metavar="DIR",
+        help="Where runs are kept.",
+    )(command)
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")(command)

@@ -1,0 +1,92 @@
+"""What a run ran on: recorded beside it, and no part of its identity."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganbench.errors import UsageError
+from ganbench.registry import Entry
+
+PACKAGES = (
+    "ganbench",
+    "torch",
+    "torchvision",
+    "torch-fidelity",
+    "clean-fid",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+)
+
+
+def package_versions() -> dict[str, str]:
+    """The installed version of each package that a number may depend on."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:1`` as a device. Raises UsageError for one that is not here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"--device {name} is no device: use auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {name} is not supported: use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"--device {name} is not on this machine ({torch.cuda.device_count()} CUDA devices): use cpu")
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's or the GPU's name."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return platform.processor() or platform.machine()
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and cleanness of the checkout that ``folder`` lies in; None where it is in none."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def describe(device: torch.device, deterministic: bool, entries: Mapping[str, Entry]) -> dict[str, Any]:
+    """The content of ``env.json``."""
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "packages": package_versions(),
+        "device": str(device),
+        "device_name": device_name(device),
+        "threads": torch.get_num_threads(),
+        "deterministic": deterministic,
+        "git": git_state(Path(__file__).parent),
+        "components": {
+            key: {"name": e.name, "provider": e.provider, "version": e.version, "target": e.target}
+            for key, e in entries.items()
+        },
+    }

@@ -1,0 +1,1 @@
+"""Scoring: from generated images to numbers that can be trusted."""

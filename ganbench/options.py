@@ -1,0 +1,97 @@
+"""A component's options, read from its signature.
+
+Positional parameters are what the harness gives; keyword-only parameters are the component's options,
+typed and bounded by their annotations and checked by pydantic before anything is built.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from ganbench.errors import UsageError, unknown
+
+PositiveInt = Annotated[int, Field(gt=0)]
+"""An option that is a whole number of at least 1."""
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+"""An option that is a finite number above 0."""
+NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""An option that is a finite number of at least 0."""
+Fraction = Annotated[float, Field(ge=0, le=1)]
+"""An option between 0 and 1, both included."""
+
+
+def complain(where: str, error: ValidationError, known: Mapping[str, Any]) -> UsageError:
+    """One line for the first thing that pydantic found wrong."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join([where, *path] if where else path)
+    if first["type"] == "extra_forbidden":
+        names = known if len(path) == 1 else {}
+        if not names and len(path) == 1:
+            return UsageError(f"{where} takes no options, not '{path[-1]}'")
+        return UsageError(unknown("option", key, [f"{where}.{n}" if where else n for n in names]))
+    if first["type"] == "missing":
+        return UsageError(f"{key} is not given: set it with --set {key}=VALUE")
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return UsageError(f"{key}: {message} (it is {json.dumps(first['input'], default=str)})")
+
+
+@functools.cache
+def option_model(component: Callable[..., Any]) -> type[BaseModel]:
+    """The pydantic model of a component's keyword-only parameters.
+
+    Raises TypeError for an option without annotation: it could not be checked.
+    """
+    signature = inspect.signature(component)
+    function = component.__init__ if inspect.isclass(component) else component
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            continue
+        if name not in hints:
+            raise TypeError(f"option '{name}' of {component.__qualname__} has no annotation")
+        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+        fields[name] = (hints[name], default)
+    return create_model("Options", __config__=ConfigDict(extra="forbid", strict=True), **fields)
+
+
+def resolve_options(component: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """All options of a component with the given values in place of the defaults, as JSON values.
+
+    ``where`` is the prefix that a user would write in ``--set``. Raises UsageError for an unknown key
+    (with the nearest), a wrong type or a value out of range.
+    """
+    model = option_model(component)
+    try:
+        return model.model_validate_json(json.dumps(dict(given))).model_dump(mode="json")
+    except ValidationError as error:
+        raise complain(where, error, model.model_fields) from None
+
+
+def typed_options(component: Callable[..., Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """Resolved options as the Python values that the component's annotations ask for."""
+    validated = option_model(component).model_validate_json(json.dumps(dict(resolved)))
+    return {name: getattr(validated, name) for name in type(validated).model_fields}
+
+
+def parse_assignment(text: str) -> tuple[list[str], Any]:
+    """``'attention.reduction=4'`` as ``(['attention', 'reduction'], 4)``.
+
+    The value is TOML; a bare word is taken as a string. Raises UsageError without a key or an '='.
+    """
+    key, separator, value = text.partition("=")
+    path = [part.strip() for part in key.split(".")]
+    if not separator or not all(path):
+        raise UsageError(f"--set takes KEY=VALUE, as in --set optimizer.lr_g=1e-4, not '{text}'")
+    try:
+        return path, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return path, value.strip()

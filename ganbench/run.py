@@ -1,0 +1,153 @@
+"""One run from its spec to its result: claim the folder, train or go on, score, write ``result.json`` last."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ganbench.checkpoint import Checkpoints
+from ganbench.data import Batches, ImageData
+from ganbench.environment import describe
+from ganbench.errors import GanbenchError
+from ganbench.evaluate.evaluator import Evaluator
+from ganbench.networks import build_networks, count_parameters
+from ganbench.progress import Progress
+from ganbench.registry import Entry
+from ganbench.resolve import instantiate
+from ganbench.spec import RunSpec
+from ganbench.store import RESULT_SCHEMA, RunFolder, file_sha256, write_json
+from ganbench.train import Interrupted, TrainingRun
+from ganbench.train_step import Trainer
+
+
+def make_deterministic() -> None:
+    """Ask torch for deterministic kernels only; must come before the first CUDA call."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def execute(
+    spec: RunSpec,
+    data: ImageData,
+    entries: Mapping[str, Entry],
+    folder: RunFolder,
+    device: torch.device,
+    progress: Progress,
+    deterministic: bool = False,
+) -> dict[str, Any]:
+    """Train and score one spec in its claimed folder; returns the result with its path.
+
+    Raises Interrupted when told to stop; an unexpected error is recorded in ``failure.json`` and raised.
+    """
+    write_json(folder.path / "env.json", describe(device, deterministic, entries))
+    folder.failure.unlink(missing_ok=True)
+    try:
+        trainer = Trainer(
+            spec,
+            build_networks(spec, entries),
+            instantiate(entries["loss"], spec.loss)(),
+            Batches(data.train, spec.batch, spec.seed, device),
+            device,
+        )
+        evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device)
+        run = TrainingRun(trainer, evaluator, folder, progress)
+        status = run.execute()
+        write_json(folder.result, _result(run, status))
+    except (Interrupted, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        trace = "" if isinstance(error, GanbenchError) else traceback.format_exc()
+        write_json(folder.failure, {"error": f"{type(error).__name__}: {error}", "traceback": trace})
+        raise
+    finished = folder.finished()
+    assert finished is not None
+    return finished
+
+
+def _best_scores(run: TrainingRun) -> dict[str, float]:
+    """The best checkpoint, on samples other than those it was chosen by."""
+    checkpoints = Checkpoints(run.folder.checkpoints)
+    state = checkpoints.load(checkpoints.paths("best")[-1])
+    if state is None:
+        raise GanbenchError(f"{checkpoints.paths('best')[-1]} is damaged: delete {run.folder.path} and run again")
+    sampler = run.trainer.sampler
+    sampler.load_state_dict(state["generator"])
+    return run.evaluator.score_samples(sampler, "report")
+
+
+def _result(run: TrainingRun, status: str) -> dict[str, Any]:
+    spec, evaluator, counters = run.spec, run.evaluator, asdict(run.counters)
+    final = evaluator.score_samples(run.trainer.sampler, "report") if status == "finished" else None
+    best = _best_scores(run)
+    artefacts = sorted(p for p in run.folder.path.rglob("*") if p.suffix in (".pt", ".png", ".jsonl"))
+    return {
+        "schema": RESULT_SCHEMA,
+        "run_id": spec.run_id,
+        "cell_id": spec.cell_id,
+        "model": spec.model,
+        "status": status,
+        "primary": evaluator.primary,
+        "protocol": evaluator.protocol,
+        "protocol_id": evaluator.protocol_id,
+        "scores": {
+            "final": final,
+            "best": best,
+            "untrained": run.untrained,
+            "floor": evaluator.floor_scores(),
+        },
+        "best_step": run.best["step"],
+        "counters": counters,
+        "cost": {
+            "evaluation_seconds": run.evaluation_seconds,
+            "images_per_second": counters["real_images"] / counters["train_seconds"],
+            "peak_memory_bytes": _peak_memory(run.trainer.device),
+            "flops_per_step": run.flops_per_step,
+        },
+        "parameters": {
+            "generator": count_parameters(run.trainer.generator),
+            "discriminator": count_parameters(run.trainer.discriminator),
+        },
+        "artefacts": {str(p.relative_to(run.folder.path)): file_sha256(p) for p in artefacts},
+    }
+
+
+def _peak_memory(device: torch.device) -> int:
+    """Bytes: of the device where it has its own memory, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def start(
+    spec: RunSpec,
+    data: ImageData,
+    entries: Mapping[str, Entry],
+    results: Path,
+    device: torch.device,
+    progress: Progress,
+    deterministic: bool = False,
+) -> dict[str, Any] | None:
+    """Run the spec, go on with it, or return its result if it is done.
+
+    Returns None where another process is running it. Raises what :func:`execute` raises.
+    """
+    folder = RunFolder(results, spec)
+    folder.create()
+    with folder.claimed() as mine:
+        if not mine:
+            return None
+        done = folder.finished()
+        if done is not None:
+            return done
+        with progress:
+            return execute(spec, data, entries, folder, device, progress, deterministic)

@@ -1,0 +1,171 @@
+"""A run's complete, frozen configuration, and the identities made from it.
+
+The spec holds all that changes the experiment and nothing else: no path, device, thread count or logging.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from ganbench.budget import Amount
+from ganbench.options import Fraction, PositiveFloat, PositiveInt
+
+ALGO_VERSION = 1
+"""Raised whenever the harness would compute something else from the same spec."""
+
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Choice(_Frozen):
+    """One component with all its options."""
+
+    name: str
+    provider: str
+    """``ganbench``, a distribution with its version, or a plug-in file with its sha256; empty if absent."""
+    options: dict[str, JsonValue] = {}
+
+
+class DatasetChoice(Choice):
+    """A data set, and the sha256 of the pixels and labels that it gave."""
+
+    fingerprint: str | None = None
+
+
+class NetworkSpec(_Frozen):
+    """The normalizers of one network."""
+
+    weight_norm: Choice
+    norm: Choice
+
+
+class OptimizerSpec(_Frozen):
+    """Adam for both networks; two learning rates make the two time-scale update rule."""
+
+    lr_g: PositiveFloat
+    lr_d: PositiveFloat
+    beta1: Beta
+    beta2: Beta
+    eps: PositiveFloat = 1e-8
+    decay_from: Fraction | None = None
+    """Share of the budget at which both learning rates start to fall linearly to 0; None: never."""
+
+
+class EMASpec(_Frozen):
+    """An exponential moving average of the generator's weights."""
+
+    decay: Beta
+    start: Annotated[int, Field(ge=0)] = 0
+    """Generator step up to which the average is a plain copy."""
+
+
+class EvaluationSpec(_Frozen):
+    """What is scored, when, and by which settings."""
+
+    extractor: Choice
+    every: Amount
+    samples: Annotated[int, Field(ge=2)]
+    """Generated images per evaluation."""
+    batch: PositiveInt = 100
+    isc_splits: PositiveInt = 10
+    kid_subsets: PositiveInt = 100
+    kid_subset_size: Annotated[int, Field(ge=2)] = 1000
+    prc_k: PositiveInt = 3
+
+
+class RunSpec(_Frozen):
+    """Everything that defines one run. ``run_id`` is its content."""
+
+    algo_version: int = ALGO_VERSION
+    model: str
+    """The recipe that it came from."""
+    dataset: DatasetChoice
+    resolution: PositiveInt
+    num_classes: Annotated[int, Field(ge=0)]
+    """Classes of the data set; networks see them where ``conditioning`` is not 'none'."""
+    conditioning: Literal["none", "projection"]
+    latent_dim: PositiveInt
+    architecture: Choice
+    generator: NetworkSpec
+    discriminator: NetworkSpec
+    attention: Choice
+    attention_at: tuple[PositiveInt, ...] = ()
+    """Resolutions of the feature maps that carry the block."""
+    attention_in: Literal["g", "d", "both"] = "both"
+    loss: Choice
+    optimizer: OptimizerSpec
+    n_dis: PositiveInt
+    """Updates of D for one of G."""
+    batch: PositiveInt
+    batch_g_factor: PositiveInt = 1
+    """Generated images in an update of G, in batches: SNGAN's code uses 2."""
+    reuse_fakes: bool = False
+    """Whether G's update uses the images that D's update drew, as DCGAN's code does."""
+    ema: EMASpec | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    budget: Amount
+    evaluation: EvaluationSpec
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+
+    @model_validator(mode="after")
+    def _reused_fakes_fit(self) -> RunSpec:
+        if self.reuse_fakes and self.batch_g_factor != 1:
+            raise ValueError("reuse_fakes needs batch_g_factor=1: G's update has only the images of D's")
+        return self
+
+    @property
+    def batch_g(self) -> int:
+        """Generated images in an update of G."""
+        return self.batch * self.batch_g_factor
+
+    @property
+    def network_classes(self) -> int:
+        """Classes that the networks are conditioned on; 0 without conditioning."""
+        return self.num_classes if self.conditioning != "none" else 0
+
+    def attends(self, network: Literal["g", "d"]) -> tuple[int, ...]:
+        """The feature maps of one network that carry attention."""
+        return self.attention_at if self.attention_in in (network, "both") else ()
+
+    @property
+    def run_id(self) -> str:
+        """sha256 of the canonical JSON."""
+        return identity(self.model_dump(mode="json"))
+
+    @property
+    def cell_id(self) -> str:
+        """The id without the seed: runs that share it are replicates."""
+        return identity(self.model_dump(mode="json", exclude={"seed"}))
+
+    @property
+    def directory(self) -> str:
+        """The name of the run's folder."""
+        return f"{self.model}-{self.run_id[:12]}"
+
+
+def canonical(content: Any) -> str:
+    """One JSON text for one content: keys sorted, no spaces, shortest float forms."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def identity(content: Any) -> str:
+    """sha256 of the canonical JSON."""
+    return hashlib.sha256(canonical(content).encode()).hexdigest()
+
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as dotted keys, as ``--set`` takes them."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,231 @@
+"""A run's folder: what is written there, atomically, and how it is read back.
+
+``metrics.jsonl`` holds only what the spec determines, so that a resumed run's rows equal an undisturbed
+run's to the byte; ``timing.jsonl`` holds what the machine determined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from ganbench.errors import StoreError
+from ganbench.spec import RunSpec
+
+RESULT_SCHEMA = 1
+"""Of ``result.json``; raised when its keys change their meaning."""
+
+
+def jsonable(value: Any) -> Any:
+    """The value with non-finite numbers as the strings 'NaN', 'Infinity', '-Infinity': JSON has none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, dict):
+        return {key: jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    return value
+
+
+def write_atomically(path: Path, content: bytes) -> str:
+    """Write aside, fsync, rename, fsync the folder: the file is the old one or the new one, never half.
+
+    Returns the content's sha256. Raises StoreError where the folder cannot be written.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error.strerror}; free the disk or choose --results") from error
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_json(path: Path, content: Any) -> str:
+    """Write indented JSON atomically; returns its sha256."""
+    text = json.dumps(jsonable(content), indent=1, sort_keys=True, allow_nan=False)
+    return write_atomically(path, f"{text}\n".encode())
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class JSONLines:
+    """An append-only file of JSON rows. Opening it for writing cuts off a torn last line."""
+
+    def __init__(self, path: Path, size: int | None = None) -> None:
+        """Open for appending after ``size`` bytes; after the last whole line where that is None."""
+        self._file = path.open("a+b")
+        if size is None:
+            self._file.seek(0)
+            size = self._file.read().rfind(b"\n") + 1
+        self._file.truncate(size)
+        self._file.seek(0)
+        self._digest = hashlib.sha256(self._file.read(size))
+        self.size = size
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write one row."""
+        line = json.dumps(jsonable(row), sort_keys=True, allow_nan=False).encode() + b"\n"
+        self._file.write(line)
+        self._digest.update(line)
+        self.size += len(line)
+
+    def sync(self) -> str:
+        """Bring all rows to the disk; returns the sha256 of the whole file."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The rows of a JSON-lines file and the number of lines that could not be read."""
+    rows, torn = [], 0
+    for line in path.read_bytes().splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            torn += 1
+            continue
+        rows.append(row)
+    return rows, torn
+
+
+class RunFolder:
+    """``<results>/runs/<model>-<run_id[:12]>/``."""
+
+    def __init__(self, results: Path, spec: RunSpec) -> None:
+        self.spec = spec
+        self.path = results / "runs" / spec.directory
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+        self.metrics = self.path / "metrics.jsonl"
+        self.timing = self.path / "timing.jsonl"
+        self.result = self.path / "result.json"
+        self.failure = self.path / "failure.json"
+
+    def create(self) -> None:
+        """Make the folder and write ``spec.json``. Raises StoreError where that is not possible."""
+        spec_file = self.path / "spec.json"
+        content = self.spec.model_dump(mode="json")
+        try:
+            for folder in (self.path, self.checkpoints, self.samples):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"results folder {self.path} cannot be made: {error.strerror}; choose another with --results"
+            ) from error
+        if not spec_file.exists():
+            write_json(spec_file, content)
+        elif _read_json(spec_file) != content:
+            raise StoreError(f"{spec_file} is not the spec of {self.spec.run_id[:12]}: move that folder away")
+
+    @contextmanager
+    def claimed(self) -> Iterator[bool]:
+        """Hold the run for this process; yields False where another process holds it.
+
+        The lock is the operating system's: it ends with its process, however that ends.
+        """
+        lock = FileLock(self.path / "run.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}; choose --results") from error
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def finished(self) -> dict[str, Any] | None:
+        """The result of a run that is done, with its path; None where it is not."""
+        if not self.result.exists():
+            return None
+        return read_result(self.path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error}): move that folder away and run again") from error
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """``result.json`` of a run's folder plus ``path``. Raises StoreError where it is no result of ours."""
+    result = _read_json(folder / "result.json")
+    if not isinstance(result, dict) or result.get("schema") != RESULT_SCHEMA:
+        raise StoreError(f"{folder / 'result.json'} is not a result of this version of ganbench: move it away")
+    return {**result, "path": str(folder)}
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """One run as found on disk."""
+
+    spec: RunSpec
+    status: str
+    """finished or diverged by its result; failed by its failure.json; else unfinished."""
+    result: dict[str, Any]
+    """Content of result.json; empty where the run has none yet."""
+
+
+@dataclass(frozen=True)
+class StoredRuns:
+    """All runs of a results folder, and what else lay there."""
+
+    runs: list[StoredRun]
+    foreign: list[str]
+    """Folders under runs/ that hold no readable run, each with the reason."""
+
+
+def load_runs(results: Path) -> StoredRuns:
+    """Every run under ``results``; what is not a run is named, never guessed at.
+
+    Raises StoreError for a folder that does not exist.
+    """
+    if not results.is_dir():
+        raise StoreError(f"there is no results folder {results}: 'ganbench run' makes one, --results names it")
+    runs, foreign = [], []
+    for folder in sorted((results / "runs").glob("*")):
+        if folder.name.startswith("."):
+            continue
+        try:
+            spec = RunSpec.model_validate_json((folder / "spec.json").read_bytes())
+            result = read_result(folder) if (folder / "result.json").exists() else {}
+        except (OSError, ValidationError, StoreError) as error:
+            reason = "no readable spec.json" if not isinstance(error, StoreError) else str(error)
+            foreign.append(f"{folder}: {reason}")
+            continue
+        failed = (folder / "failure.json").exists()
+        status = result.get("status") or ("failed" if failed else "unfinished")
+        runs.append(StoredRun(spec, status, result))
+    return StoredRuns(runs, foreign)

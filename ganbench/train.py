@@ -1,0 +1,228 @@
+"""The training loop: steps until the budget is spent, with scores, checkpoints and records on the way."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from ganbench.budget import Counters
+from ganbench.checkpoint import KEPT, Checkpoints
+from ganbench.errors import INTERRUPTED, GanbenchError
+from ganbench.evaluate.evaluator import Evaluator
+from ganbench.flops import count_step
+from ganbench.progress import Progress, Status
+from ganbench.samples import write_grid
+from ganbench.store import JSONLines, RunFolder
+from ganbench.train_step import Trainer
+
+LOG_EVERY = 20
+"""Steps between two rows of losses; only then is a loss read from the device."""
+CHECKPOINT_SECONDS = 30.0
+"""At most this much training is lost by a kill."""
+
+
+class Interrupted(GanbenchError):
+    """The run was told to stop; it has a checkpoint of its last step."""
+
+    exit_code = INTERRUPTED
+
+
+class StopFlag:
+    """Set by the first SIGINT or SIGTERM; a second SIGINT ends the process at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    @contextmanager
+    def listening(self) -> Iterator[StopFlag]:
+        """Catch the signals inside the block; only the main thread can."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {s: signal.signal(s, self._request) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for which, handler in before.items():
+                signal.signal(which, handler)
+
+    def _request(self, *_: object) -> None:
+        self.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class TrainingRun:
+    """One run from its checkpoint, or from nothing, to the end of its budget."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        evaluator: Evaluator,
+        folder: RunFolder,
+        progress: Progress,
+    ) -> None:
+        self.spec = trainer.spec
+        self.trainer, self.evaluator, self.folder, self.progress = trainer, evaluator, folder, progress
+        self.checkpoints = Checkpoints(folder.checkpoints)
+        self.counters = Counters()
+        self.best: dict[str, Any] = {}
+        """Step and selection score of the best evaluation so far."""
+        self.untrained: dict[str, float] = {}
+        self.evaluation_seconds = 0.0
+        self.flops_per_step = count_step(trainer)
+        self._poison = torch.zeros((), device=trainer.device)
+        self._score = ""
+        self._saved_at = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.counters.g_steps
+
+    def _resume(self) -> None:
+        """Restore the newest undamaged checkpoint whose records are still there; else begin anew."""
+        for path in reversed(self.checkpoints.paths("step")):
+            state = self.checkpoints.load(path)
+            if state is None:
+                self.progress.say(f"checkpoint {path} is damaged (its sha256 differs): using the one before it")
+                continue
+            metrics = JSONLines(self.folder.metrics, state["metrics"]["size"])
+            if metrics.sync() != state["metrics"]["sha256"]:
+                metrics.close()
+                self.progress.say(f"{self.folder.metrics} lacks rows that {path.name} knows: going further back")
+                continue
+            self.metrics, self.timing = metrics, JSONLines(self.folder.timing, state["timing"])
+            self.trainer.load(state["trainer"])
+            self.counters = Counters(**state["counters"])
+            self.best, self.untrained = state["best"], state["untrained"]
+            self.evaluation_seconds = state["evaluation_seconds"]
+            self.progress.say(f"going on from step {self.step} ({path})")
+            return
+        self.metrics, self.timing = JSONLines(self.folder.metrics, 0), JSONLines(self.folder.timing, 0)
+        self.untrained = self._evaluate()
+
+    def _checkpoint(self) -> None:
+        """Save all, unless a loss was not finite: then the next look at the losses ends the run."""
+        if self._diverged():
+            return
+        metrics_sha256 = self.metrics.sync()
+        self.timing.sync()
+        state = {
+            "trainer": self.trainer.state(),
+            "counters": asdict(self.counters),
+            "best": self.best,
+            "untrained": self.untrained,
+            "evaluation_seconds": self.evaluation_seconds,
+            "metrics": {"sha256": metrics_sha256, "size": self.metrics.size},
+            "timing": self.timing.size,
+        }
+        self.checkpoints.save("step", self.step, state)
+        self.checkpoints.prune("step", KEPT)
+        self.checkpoints.prune("best", 1)
+        self._saved_at = time.monotonic()
+
+    def _evaluate(self) -> dict[str, float]:
+        """Score the selection samples; keep the generator if it is the best so far; draw the grid."""
+        started = time.perf_counter()
+        sampler = self.trainer.sampler
+        scores = self.evaluator.score_samples(sampler, "select")
+        write_grid(self.folder.samples / f"step-{self.step:09d}.png", sampler, self.spec, self.trainer.device)
+        score = scores[self.evaluator.primary]
+        if not self.best or score < self.best["score"]:
+            self.best = {"step": self.step, "score": score}
+            self.checkpoints.save("best", self.step, {"generator": sampler.state_dict()})
+        self.evaluation_seconds += time.perf_counter() - started
+        self.metrics.append({"event": "scores", "step": self.step, "samples": "select", "scores": scores})
+        self._log_timing("scores")
+        self._score = f"{self.evaluator.primary} {score:.2f}"
+        return scores
+
+    def _log_timing(self, event: str) -> None:
+        self.timing.append(
+            {
+                "event": event,
+                "step": self.step,
+                "train_seconds": self.counters.train_seconds,
+                "evaluation_seconds": self.evaluation_seconds,
+            }
+        )
+
+    def _advance(self, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step, with its counters."""
+        spec, started = self.spec, time.perf_counter()
+        loss_d, loss_g = self.trainer.step(self.step, share)
+        self._poison += (loss_d + loss_g) * 0  # NaN once any loss was not finite; no transfer needed
+        self.counters.g_steps += 1
+        self.counters.d_steps += spec.n_dis
+        self.counters.real_images += spec.n_dis * spec.batch
+        self.counters.fake_images += spec.n_dis * spec.batch + spec.batch_g
+        self.counters.flops += self.flops_per_step
+        if self._log_due():
+            loss_g.item()  # waits for the device, so that the time is the work's
+        self.counters.train_seconds += time.perf_counter() - started
+        return loss_d, loss_g
+
+    def _spent(self) -> bool:
+        return self.spec.budget.spent(self.counters) >= 1
+
+    def _log_due(self) -> bool:
+        return self.step % LOG_EVERY == 0 or self._spent()
+
+    def _log(self, loss_d: torch.Tensor, loss_g: torch.Tensor) -> None:
+        losses = {"loss_d": loss_d.item(), "loss_g": loss_g.item()}
+        counters = {k: v for k, v in asdict(self.counters).items() if k != "train_seconds"}
+        self.metrics.append({"event": "losses", "step": self.step, **losses, **counters})
+        self._log_timing("losses")
+        share = self.spec.budget.spent(self.counters)
+        seconds = self.counters.train_seconds
+        left = (seconds + self.evaluation_seconds) * max(0.0, 1 / share - 1)
+        speed = self.counters.real_images / seconds
+        self.progress.update(
+            Status(self.step, share, **losses, images_per_second=speed, seconds_left=left, score=self._score)
+        )
+
+    def _diverged(self) -> bool:
+        return not bool(torch.isfinite(self._poison)) or not self.trainer.finite()
+
+    def execute(self) -> str:
+        """Train to the end of the budget; returns 'finished' or 'diverged'.
+
+        Raises Interrupted after a checkpoint when a signal asks to stop.
+        """
+        self._resume()
+        budget, every = self.spec.budget, self.spec.evaluation.every
+        status = "finished"
+        with StopFlag().listening() as stop:
+            while (share := budget.spent(self.counters)) < 1:
+                if stop.requested:
+                    self._checkpoint()
+                    raise Interrupted(
+                        f"interrupted at step {self.step}, {share:.0%} of {budget}: the same command goes on from there"
+                    )
+                evaluations = int(every.spent(self.counters))
+                losses = self._advance(share)
+                score_due = int(every.spent(self.counters)) > evaluations or self._spent()
+                if self._log_due():
+                    self._log(*losses)
+                if (score_due or self._log_due()) and self._diverged():
+                    status = "diverged"
+                    break
+                if score_due:
+                    self._evaluate()
+                    self._checkpoint()
+                elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+                    self._checkpoint()
+        self._close()
+        return status
+
+    def _close(self) -> None:
+        for file in (self.metrics, self.timing):
+            file.sync()
+            file.close()

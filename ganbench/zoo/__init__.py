@@ -1,0 +1,33 @@
+"""The built-in components. Each imports :mod:`ganbench.api` and torch, nothing else of the harness."""
+
+COMPONENTS: dict[str, dict[str, str]] = {
+    "architecture": {
+        "dcgan": "ganbench.zoo.architecture.dcgan:DCGAN",
+        "sagan": "ganbench.zoo.architecture.sagan:SAGAN",
+        "sngan": "ganbench.zoo.architecture.sngan:SNGAN",
+    },
+    "attention": {
+        "none": "ganbench.zoo.attention.none:NoAttention",
+        "residual": "ganbench.zoo.attention.residual:Residual",
+        "self": "ganbench.zoo.attention.self_attention:SelfAttention",
+    },
+    "dataset": {
+        "digits": "ganbench.zoo.dataset.digits:digits",
+    },
+    "extractor": {
+        "cnn-digits": "ganbench.zoo.extractor.cnn_digits:CNNDigits",
+    },
+    "loss": {
+        "hinge": "ganbench.zoo.loss.hinge:Hinge",
+        "least-squares": "ganbench.zoo.loss.least_squares:LeastSquares",
+        "nonsaturating": "ganbench.zoo.loss.nonsaturating:NonSaturating",
+        "wasserstein": "ganbench.zoo.loss.wasserstein:Wasserstein",
+    },
+    "normalizer": {
+        "batch": "ganbench.zoo.normalizer.batch:Batch",
+        "conditional-batch": "ganbench.zoo.normalizer.conditional_batch:ConditionalBatch",
+        "none": "ganbench.zoo.normalizer.none:no_normalizer",
+        "spectral": "ganbench.zoo.normalizer.spectral:spectral",
+    },
+}
+"""kind -> name -> ``module:attribute``, imported on use."""

@@ -1,0 +1,1 @@
+"""Blocks that a network can carry at a feature map."""

@@ -1,0 +1,16 @@
+"""No attention."""
+
+from torch import Tensor, nn
+
+from ganbench.api import Layers
+
+
+class NoAttention(nn.Module):
+    """The identity: [B, C, H, W] -> the same tensor."""
+
+    def __init__(self, channels: int, layers: Layers) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x`` itself."""
+        return x

@@ -1,0 +1,1 @@
+"""The discriminator's and the generator's term on logits."""
