@@ -222,6 +222,7 @@ class Reference:
         features = extract_clean(self._extractor, images, self._batch)
         assert features is not None  # score() asks only where the reference has them
         assert self._clean is not None
+        moments = _moments(features)
         with warnings.catch_warnings(), redirect_stdout(StringIO()):
             # Removed in SciPy 1.18, which ganbench excludes.
             warnings.filterwarnings("ignore", "The `disp` argument is deprecated", DeprecationWarning)
@@ -230,9 +231,12 @@ class Reference:
             warnings.filterwarnings("ignore", "Matrix is singular")
             warnings.filterwarnings("ignore", "invalid value encountered", RuntimeWarning)
             try:
-                return float(frechet_distance(*_moments(features), *self._clean))
-            except ValueError as error:
-                raise EvaluationError(f"clean-fid found no distance to these images: {error}") from None
+                return float(frechet_distance(*moments, *self._clean))
+            except ValueError:
+                # "Imaginary component": sqrtm may lose its way where there are fewer images than features.
+                # The distance exists all the same; torch-fidelity computes it from eigenvalues.
+                ours, theirs = (dict(zip(("mu", "sigma"), m, strict=True)) for m in (moments, self._clean))
+                return float(fid_statistics_to_metric(ours, theirs, verbose=False)[KEY_METRIC_FID])
 
     def _kernel(self, features: dict[str, Tensor]) -> tuple[float, float]:
         result = kid_featuresdict_to_metric(

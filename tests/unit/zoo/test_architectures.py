@@ -271,9 +271,28 @@ def test_dcgan_head_is_the_published_last_convolution(layers):
     torch.testing.assert_close(logits, expected)
 
 
-def test_dcgan_discriminator_normalizes_every_stage_but_the_first(layers):
-    discriminator = DCGAN(64, width=8).discriminator(layers(norm="batch"))
+def test_dcgan_is_the_published_chain(layers):
+    model, y = DCGAN(64, width=8), None
+    generator = model.generator(layers(norm="batch", latent_dim=5))
+    discriminator = model.discriminator(layers(norm="batch"))
+
+    def normalized(h):
+        return F.batch_norm(h, None, None, training=True)
+
+    h = z = torch.randn(4, 5)
+    h = F.relu(normalized(F.conv_transpose2d(h[:, :, None, None], generator.convs[0].weight)))
+    for conv in generator.convs[1:-1]:
+        h = F.relu(normalized(F.conv_transpose2d(h, conv.weight, stride=2, padding=1)))
+    h = F.conv_transpose2d(h, generator.convs[-1].weight, stride=2, padding=1).tanh()
+    torch.testing.assert_close(generator(z, y), h, rtol=1e-4, atol=1e-5)
+
     assert [n.num_features for n in of_type(discriminator, nn.BatchNorm2d)] == [16, 32, 64]
+    x = h.detach()
+    h = F.leaky_relu(F.conv2d(x, discriminator.convs[0].weight, stride=2, padding=1), 0.2)
+    for conv in discriminator.convs[1:]:
+        h = F.leaky_relu(normalized(F.conv2d(h, conv.weight, stride=2, padding=1)), 0.2)
+    expected = h.flatten(1) @ discriminator.head.linear.weight[0]
+    torch.testing.assert_close(discriminator(x, y).logits, expected, rtol=1e-4, atol=1e-5)
 
 
 def silence(conv):
