@@ -9,7 +9,8 @@ normalizer      decorated with :func:`normalizes`; for the role ``weight`` ``f(m
                 the role ``activation`` ``C(channels, layers, *, ...)``: an nn.Module, ``norm(x, condition)``
 loss            :class:`Loss`: ``C(*, ...)`` with the discriminator's and the generator's term
 dataset         ``f(resolution, *, ...) -> ImageData``
-extractor       a torch-fidelity feature extractor with a :class:`ExtractorCard`
+extractor       decorated with :func:`extracts`: ``f(*, ...)`` that makes a torch-fidelity FeatureExtractorBase
+                with the layers that isc, fid, kid and prc read by default
 ==============  ==========================================================================================
 """
 
@@ -48,6 +49,7 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "UsageError",
+    "extracts",
     "generator",
     "load_results",
     "normalizes",
@@ -83,7 +85,7 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class ExtractorCard:
-    """What a score's protocol records of an extractor; the class attribute ``card`` of the component."""
+    """What a score's protocol records of an extractor; the argument of :func:`extracts`."""
 
     weights_sha256: str
     """Of the weight file that was checked before it was loaded."""
@@ -100,6 +102,16 @@ def normalizes(*roles: Role) -> Callable[[C], C]:
 
     def mark(component: C) -> C:
         component.roles = roles  # type: ignore[attr-defined]
+        return component
+
+    return mark
+
+
+def extracts(card: ExtractorCard) -> Callable[[C], C]:
+    """Give an extractor its card."""
+
+    def mark(component: C) -> C:
+        component.card = card  # type: ignore[attr-defined]
         return component
 
     return mark

@@ -11,6 +11,7 @@ import inspect
 import json
 import tomllib
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -49,17 +50,19 @@ def option_model(component: Callable[..., Any]) -> type[BaseModel]:
 
     Raises TypeError for an option without annotation: it could not be checked.
     """
-    signature = inspect.signature(component)
     function = component.__init__ if inspect.isclass(component) else component
-    hints = get_type_hints(function, include_extras=True)
-    fields: dict[str, Any] = {}
-    for name, parameter in signature.parameters.items():
-        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            continue
-        if name not in hints:
-            raise TypeError(f"option '{name}' of {component.__qualname__} has no annotation")
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[name] = (hints[name], default)
+    parameters = inspect.signature(component).parameters.values()
+    options = [p for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
+    for option in options:
+        if option.annotation is inspect.Parameter.empty:
+            raise TypeError(f"option '{option.name}' of {component.__qualname__} has no annotation")
+    # Of the options alone: another annotation may name what is imported for type checkers only.
+    annotated = SimpleNamespace(__annotations__={option.name: option.annotation for option in options})
+    hints = get_type_hints(annotated, getattr(function, "__globals__", {}), include_extras=True)
+    fields: dict[str, Any] = {
+        option.name: (hints[option.name], ... if option.default is inspect.Parameter.empty else option.default)
+        for option in options
+    }
     return create_model("Options", __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 

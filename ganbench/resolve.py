@@ -200,5 +200,7 @@ def load_data(resolved: Resolved) -> tuple[RunSpec, ImageData]:
         )
     if spec.conditioning != "none" and spec.num_classes != data.num_classes:
         raise UsageError(f"{spec.dataset.name} has {data.num_classes} classes: set --num-classes {data.num_classes}")
+    spec.evaluation.check(spec.evaluation.samples, "samples per evaluation")
+    spec.evaluation.check(min(len(data.train), len(data.held_out)), f"images in a split of {spec.dataset.name}")
     dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
     return spec.model_copy(update={"dataset": dataset}), data

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ganbench.budget import Amount
+from ganbench.errors import UsageError
 from ganbench.options import Fraction, PositiveFloat, PositiveInt
 
 ALGO_VERSION = 1
@@ -66,7 +67,35 @@ class EMASpec(_Frozen):
     """Generator step up to which the average is a plain copy."""
 
 
-class EvaluationSpec(_Frozen):
+class MetricSettings(_Frozen):
+    """How the scores are computed; the defaults are torch-fidelity's."""
+
+    isc_splits: PositiveInt = 10
+    """Parts into which the bank is cut; the score is their mean."""
+    kid_subsets: PositiveInt = 100
+    """Random subsets over which KID is averaged."""
+    kid_subset_size: Annotated[int, Field(ge=2)] = 1000
+    """Images in each of them, drawn from either side."""
+    prc_k: PositiveInt = 3
+    """Which nearest neighbour sets the radius for precision and recall."""
+
+    def check(self, count: int, what: str) -> None:
+        """Raise UsageError where ``count`` images are too few for these settings; ``what`` names them."""
+        if count < 2:
+            raise UsageError(f"scores need at least 2 images, but there are {count} {what}")
+        for name, needed in (
+            ("kid_subset_size", self.kid_subset_size),
+            ("isc_splits", self.isc_splits),
+            ("prc_k", self.prc_k + 1),
+        ):
+            if count < needed:
+                raise UsageError(
+                    f"{name}={getattr(self, name)} needs at least {needed} images, but there are {count} "
+                    f"{what}: lower {name} or give more images"
+                )
+
+
+class EvaluationSpec(MetricSettings):
     """What is scored, when, and by which settings."""
 
     extractor: Choice
@@ -74,10 +103,6 @@ class EvaluationSpec(_Frozen):
     samples: Annotated[int, Field(ge=2)]
     """Generated images per evaluation."""
     batch: PositiveInt = 100
-    isc_splits: PositiveInt = 10
-    kid_subsets: PositiveInt = 100
-    kid_subset_size: Annotated[int, Field(ge=2)] = 1000
-    prc_k: PositiveInt = 3
 
 
 class RunSpec(_Frozen):

@@ -9,7 +9,7 @@ from torch import nn
 
 from ganbench.data import ImageData
 from ganbench.evaluate.bank import sample_bank
-from ganbench.evaluate.metrics import MetricSettings, Reference, feature_layers, metric_layers
+from ganbench.evaluate.metrics import Reference, metric_layers
 from ganbench.evaluate.protocol import protocol
 from ganbench.random import isolated
 from ganbench.registry import Entry
@@ -27,20 +27,12 @@ class Evaluator:
     def __init__(self, spec: RunSpec, data: ImageData, extractor: Entry, device: torch.device) -> None:
         component = extractor.load()
         self._spec, self._data, self._device = spec, data, device
-        self._extractor = instantiate(extractor, spec.evaluation.extractor)(
-            extractor.name, feature_layers(component)
-        ).to(device)
-        settings = MetricSettings(
-            isc_splits=spec.evaluation.isc_splits,
-            kid_subsets=spec.evaluation.kid_subsets,
-            kid_subset_size=spec.evaluation.kid_subset_size,
-            prc_k=spec.evaluation.prc_k,
-        )
-        settings.check(spec.evaluation.samples, "samples per evaluation")
-        self._reference = Reference(self._extractor, data.train.images, settings, batch=spec.evaluation.batch)
+        network = instantiate(extractor, spec.evaluation.extractor)().to(device)
+        network.card = component.card
+        self._reference = Reference(network, data.train.images, spec.evaluation, batch=spec.evaluation.batch)
         self.primary = "fid" if component.card.inception else "fcd"
         """The score that chooses the best checkpoint and ranks the table: a Frechet distance."""
-        self.protocol = protocol(spec, component.card, metric_layers(component), len(data.train))
+        self.protocol = protocol(spec, component.card, metric_layers(network), len(data.train))
         self.protocol_id = identity(self.protocol)
 
     def score_samples(self, sampler: nn.Module, stream: Literal["select", "report"]) -> dict[str, float]:

@@ -11,13 +11,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from cleanfid.fid import frechet_distance, get_model_features
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.metric_fid import (
@@ -31,7 +30,7 @@ from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, p
 
 from ganbench.api import ExtractorCard
 from ganbench.errors import EvaluationError, MissingError, UsageError
-from ganbench.options import PositiveInt
+from ganbench.spec import MetricSettings
 
 Extractor: TypeAlias = FeatureExtractorBase
 """torch-fidelity's extractor with a ``card``: maps uint8 [B, 3, H, W] to a tuple of features [B, D]."""
@@ -44,39 +43,6 @@ _SHUFFLE_SEED = 2020
 
 _STRIPE = 1000
 """Rows of the distance matrix that precision and recall hold at a time."""
-
-
-class MetricSettings(BaseModel):
-    """How the scores are computed; the defaults are torch-fidelity's.
-
-    Raises pydantic's ValidationError for a value out of range.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    isc_splits: PositiveInt = 10
-    """Parts into which the bank is cut; the score is their mean."""
-    kid_subsets: PositiveInt = 100
-    """Random subsets over which KID is averaged."""
-    kid_subset_size: Annotated[int, Field(ge=2)] = 1000
-    """Images in each of them, drawn from either side."""
-    prc_k: PositiveInt = 3
-    """Which nearest neighbour sets the radius for precision and recall."""
-
-    def check(self, count: int, what: str) -> None:
-        """Raise UsageError where ``count`` images are too few for these settings; ``what`` names them."""
-        if count < 2:
-            raise UsageError(f"scores need at least 2 images, but there are {count} {what}")
-        for name, needed in (
-            ("kid_subset_size", self.kid_subset_size),
-            ("isc_splits", self.isc_splits),
-            ("prc_k", self.prc_k + 1),
-        ):
-            if count < needed:
-                raise UsageError(
-                    f"{name}={getattr(self, name)} needs at least {needed} images, but there are {count} "
-                    f"{what}: lower {name} or give more images"
-                )
 
 
 def metric_layers(extractor: Extractor | type[Extractor]) -> dict[str, str]:

@@ -15,7 +15,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "digits": "ganbench.zoo.dataset.digits:digits",
     },
     "extractor": {
-        "cnn-digits": "ganbench.zoo.extractor.cnn_digits:CNNDigits",
+        "cnn-digits": "ganbench.zoo.extractor.cnn_digits:cnn_digits",
     },
     "loss": {
         "hinge": "ganbench.zoo.loss.hinge:Hinge",

@@ -11,8 +11,8 @@ from ganbench.errors import MissingError
 from ganbench.evaluate.metrics import extract
 from ganbench.options import option_model
 from ganbench.zoo.dataset.digits import digits
-from ganbench.zoo.extractor import cnn_digits
-from ganbench.zoo.extractor.cnn_digits import CNNDigits
+from ganbench.zoo.extractor import digits_classifier
+from ganbench.zoo.extractor.digits_classifier import CNNDigits
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_an_unknown_layer_is_refused():
 
 
 def test_the_card_names_the_frozen_file():
-    content = cnn_digits.WEIGHTS.read_bytes()
+    content = digits_classifier.WEIGHTS.read_bytes()
     assert CNNDigits.card.weights_sha256 == hashlib.sha256(content).hexdigest()
     assert (CNNDigits.card.resize, CNNDigits.card.resolutions, CNNDigits.card.inception) == (
         "none",
@@ -117,7 +117,7 @@ def test_foreign_weights_are_refused_before_they_are_unpickled(tmp_path, monkeyp
     trace = tmp_path / "trace"
     weights = tmp_path / "cnn_digits.pt"
     weights.write_bytes(pickle.dumps(Bomb(trace)))
-    monkeypatch.setattr(cnn_digits, "WEIGHTS", weights)
+    monkeypatch.setattr(digits_classifier, "WEIGHTS", weights)
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpickled"))
     with pytest.raises(MissingError, match=r"not the frozen ones: .*cnn_digits\.pt has sha256 .*[Rr]einstall"):
         CNNDigits("cnn-digits", ["pool"])
@@ -125,16 +125,16 @@ def test_foreign_weights_are_refused_before_they_are_unpickled(tmp_path, monkeyp
 
 
 def test_one_flipped_bit_is_refused(tmp_path, monkeypatch):
-    content = bytearray(cnn_digits.WEIGHTS.read_bytes())
+    content = bytearray(digits_classifier.WEIGHTS.read_bytes())
     content[len(content) // 2] ^= 1
     weights = tmp_path / "cnn_digits.pt"
     weights.write_bytes(content)
-    monkeypatch.setattr(cnn_digits, "WEIGHTS", weights)
+    monkeypatch.setattr(digits_classifier, "WEIGHTS", weights)
     with pytest.raises(MissingError, match="not the frozen ones"):
         CNNDigits("cnn-digits", ["pool"])
 
 
 def test_absent_weights_are_told_with_the_mend(tmp_path, monkeypatch):
-    monkeypatch.setattr(cnn_digits, "WEIGHTS", tmp_path / "cnn_digits.pt")
+    monkeypatch.setattr(digits_classifier, "WEIGHTS", tmp_path / "cnn_digits.pt")
     with pytest.raises(MissingError, match=r"cannot be read: .*\(No such file or directory\).*[Rr]einstall"):
         CNNDigits("cnn-digits", ["pool"])

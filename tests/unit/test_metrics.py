@@ -27,7 +27,7 @@ from ganbench.evaluate.metrics import (
     score_names,
 )
 from ganbench.zoo.dataset.digits import digits
-from ganbench.zoo.extractor.cnn_digits import CNNDigits
+from ganbench.zoo.extractor.digits_classifier import CNNDigits
 
 SETTINGS = MetricSettings(isc_splits=5, kid_subsets=20, kid_subset_size=100, prc_k=3)
 

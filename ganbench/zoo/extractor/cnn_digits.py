@@ -1,132 +1,28 @@
-"""A small classifier of the embedded digits, whose features stand in for Inception's.
-
-Inception's weights are a public download that not everyone has at hand, and say little of 8x8 digits. As
-TF-GAN's MNIST example does, this extractor scores with a classifier of the data set itself; its scores bear
-other names than Inception's (see :class:`ganbench.api.ExtractorCard`).
-"""
+"""The default extractor where the data are the embedded digits."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from ganbench.api import ExtractorCard, extracts
 
-from ganbench.api import ExtractorCard, MissingError
+if TYPE_CHECKING:
+    from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
-RESOLUTION = 32
-"""The side of the images that the network takes."""
-
-WEIGHTS = Path(__file__).with_name("cnn_digits.pt")
-"""The frozen weights. Retraining moves every score by some 10 %, so one file serves all."""
-
-WEIGHTS_SHA256 = "4b286eab88eb89c025f70092aa2165abbb58c2041b13b18df678483e15b14c72"
-"""Of that file."""
+CARD = ExtractorCard(
+    weights_sha256="4b286eab88eb89c025f70092aa2165abbb58c2041b13b18df678483e15b14c72",
+    resize="none",
+    resolutions=(32,),
+    inception=False,
+)
 
 
-class CNNDigits(FeatureExtractorBase):  # type: ignore[misc]  # torch-fidelity is untyped
-    """Three convolutions, a 128-dimensional average pool and 10 logits; 96,074 weights, frozen.
+@extracts(CARD)
+def cnn_digits() -> FeatureExtractorBase:
+    """A frozen classifier of the digits; see :mod:`ganbench.zoo.extractor.digits_classifier`.
 
-    Layers: ``pool``, float32 [B, 128], at least 0; ``logits``, float32 [B, 10]. It stays in eval mode and no
-    parameter takes a gradient. Weights were made by :mod:`ganbench.zoo.extractor.make_cnn_digits` from the
-    train half of the digits at 32x32.
-
-    Constructed as torch-fidelity does, ``CNNDigits(name, features_list)``; what else torch-fidelity passes is
-    ignored, a weights path included. Raises MissingError where the weight file is absent or is not the frozen
-    one, ValueError for a layer that does not exist.
-
-    Precedent: TF-GAN's "classifier score" and "Frechet classifier distance" on MNIST.
+    Imported on use: torch-fidelity costs as much start-up time as torch itself.
     """
+    from ganbench.zoo.extractor.digits_classifier import CNNDigits
 
-    card = ExtractorCard(weights_sha256=WEIGHTS_SHA256, resize="none", resolutions=(RESOLUTION,), inception=False)
-
-    def __init__(self, name: str, features_list: list[str] | tuple[str, ...], **_: object) -> None:
-        super().__init__(name, features_list)
-        # On the meta device nothing is initialised, so that no random number is drawn.
-        with torch.device("meta"):
-            self.network = Network()
-        self.network.load_state_dict(_frozen_weights(), assign=True)
-        self.requires_grad_(False)
-        self.eval()
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        """The layers: ``pool`` and ``logits``."""
-        return ("pool", "logits")
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        """``logits`` for ``isc``; ``pool`` for ``fid``, ``kid`` and ``prc``; KeyError for another metric."""
-        return {"isc": "logits", "fid": "pool", "kid": "pool", "prc": "pool"}[metric]
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        """Whether torch.compile may wrap it: yes."""
-        return True
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        """A black image, uint8 [1, 3, 32, 32]."""
-        return torch.zeros(1, 3, RESOLUTION, RESOLUTION, dtype=torch.uint8)
-
-    def train(self, mode: bool = True) -> CNNDigits:
-        """Stay in eval mode, whatever is asked."""
-        super().train(False)
-        return self
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """uint8 [B, 3, 32, 32] -> the requested layers, in the requested order.
-
-        Raises ValueError for another type or shape.
-        """
-        if images.dtype != torch.uint8 or images.shape[1:] != (3, RESOLUTION, RESOLUTION):
-            raise ValueError(
-                f"{self.name} takes uint8 [B, 3, {RESOLUTION}, {RESOLUTION}], not {images.dtype} {list(images.shape)}"
-            )
-        pool, logits = self.network(images)
-        layers = {"pool": pool, "logits": logits}
-        return tuple(layers[layer] for layer in self.features_list)
-
-
-class Network(nn.Module):
-    """The classifier as it scores: batch normalization, used in training, is folded into the weights."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(3, 32, 5, stride=2, padding=2),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 3, stride=2, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(64, 128, 3, padding=1),
-            nn.ReLU(),
-        )
-        self.classify = nn.Linear(128, 10)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Any type [B, 3, 32, 32] with values 0 to 255 -> pool [B, 128] and logits [B, 10]."""
-        scaled = (images.to(self.classify.weight.dtype) - 127.5) / 127.5
-        pool = self.convolutions(scaled).mean(dim=(2, 3))
-        return pool, self.classify(pool)
-
-
-def _frozen_weights() -> dict[str, Tensor]:
-    """The state of :class:`Network`, from bytes that were hashed before anything was unpickled."""
-    try:
-        content = WEIGHTS.read_bytes()
-    except OSError as error:
-        raise MissingError(
-            f"the weights of the extractor cnn-digits cannot be read: {WEIGHTS} ({error.strerror}). "
-            "Reinstall them: pip install --force-reinstall --no-deps ganbench"
-        ) from None
-    found = hashlib.sha256(content).hexdigest()
-    if found != WEIGHTS_SHA256:
-        raise MissingError(
-            f"the weights of the extractor cnn-digits are not the frozen ones: {WEIGHTS} has sha256 {found}, "
-            f"not {WEIGHTS_SHA256}. Reinstall them: pip install --force-reinstall --no-deps ganbench"
-        )
-    state: dict[str, Tensor] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return state
+    return CNNDigits("cnn-digits", ["pool", "logits"])

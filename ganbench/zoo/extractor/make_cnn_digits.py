@@ -21,7 +21,7 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 
 from ganbench.api import ImageSplit, generator
 from ganbench.zoo.dataset.digits import digits
-from ganbench.zoo.extractor.cnn_digits import RESOLUTION, Network
+from ganbench.zoo.extractor.digits_classifier import RESOLUTION, Network
 
 SEED, EPOCHS, BATCH = 2020, 60, 64
 SHIFT, TURN, SCALE, NOISE = 0.06, 0.12, 0.08, 8.0

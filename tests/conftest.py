@@ -1,0 +1,76 @@
+"""What all tests share: one thread, the same examples every time, runs and installations made once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from harness import MODELS, PLUGINS, environment, train
+from hypothesis import settings
+
+settings.register_profile("ganbench", derandomize=True, deadline=None, database=None)
+settings.load_profile("ganbench")
+
+RunOf = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As the subprocesses have: for networks this small, a second thread is waited for."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting of the user's shell counts, and what a command leaves lies in a temporary folder."""
+    monkeypatch.delenv("GANBENCH_RESULTS", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunOf:
+    """By model: the results folder of a tiny run that nothing disturbed. Read-only."""
+    made: dict[str, Path] = {}
+
+    def of(model: str) -> Path:
+        if model not in made:
+            assert model in MODELS
+            results = tmp_path_factory.mktemp(f"undisturbed-{model}")
+            assert train(model, results).code == 0
+            made[model] = results
+        return made[model]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> RunOf:
+    """By name: the folder into which pip installed a distribution of tests/plugins."""
+    made: dict[str, Path] = {}
+
+    def of(name: str) -> Path:
+        if name not in made:
+            made[name] = pip_install(PLUGINS / name, tmp_path_factory.mktemp(name))
+        return made[name]
+
+    return of
+
+
+def pip_install(what: Path, target: Path) -> Path:
+    """Install a project or a wheel into a folder, by pip, without the network; returns the folder."""
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"),
+            *("--no-index", "--no-build-isolation", "--no-deps", "--target", target, what),
+        ],
+        check=True,
+        env=environment(),
+    )
+    return target
