@@ -90,7 +90,10 @@ class ExtractorCard:
     weights_sha256: str
     """Of the weight file that was checked before it was loaded."""
     resize: str
-    """How images reach the size that the network takes; 'none' where they already have it."""
+    """How images reach the size that the network takes; 'none' where they already have it. An extractor that
+    resizes has clean-fid's distance only if it has a method ``clean_features``: float32 [B, 3, 299, 299], 0 to 255
+    -> [B, D], which takes images that clean-fid resized.
+    """
     resolutions: tuple[int, ...] | None
     """The image sizes it takes; None for any."""
     inception: bool

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 CARD = ExtractorCard(
-    weights_sha256="4b286eab88eb89c025f70092aa2165abbb58c2041b13b18df678483e15b14c72",
+    weights_sha256="1f9388ae11b67ada0fae33c035917c25de0b89ed9275c0be2af12505133fa884",
     resize="none",
     resolutions=(32,),
     inception=False,
