@@ -256,7 +256,7 @@ def test_roles_and_options_are_declared():
     assert spectral.roles == ("weight",)
     assert Batch.roles == ConditionalBatch.roles == ("activation",)
     assert no_normalizer.roles == ("weight", "activation")
-    assert resolve_options(spectral, {}, "sn") == {"iterations": 1, "eps": 1e-12}
+    assert resolve_options(spectral, {}, "sn") == {"iterations": 1, "eps": 1e-12, "advance": "always"}
     assert resolve_options(Batch, {}, "n") == {"momentum": 0.1, "eps": 1e-5, "init_std": 0.0}
     assert resolve_options(ConditionalBatch, {"momentum": 0.001}, "n") == {"momentum": 0.001, "eps": 1e-5}
     assert resolve_options(no_normalizer, {}, "n") == {}
