@@ -69,7 +69,10 @@ class Architecture(Protocol):
     """What the constructor takes; anything else is refused before anything is built."""
 
     def generator(self, layers: Layers) -> nn.Module:
-        """A module called as ``g(z, y)``: float [B, latent_dim], int64 [B] or None -> [B, 3, R, R] in [-1, 1]."""
+        """A module called as ``g(z, y)``.
+
+        float [B, layers.latent_dim], int64 [B] or None -> [B, 3, R, R] in [-1, 1].
+        """
 
     def discriminator(self, layers: Layers) -> nn.Module:
         """A module called as ``d(x, y)``: [B, 3, R, R], int64 [B] or None -> DiscriminatorOutput."""
