@@ -27,7 +27,7 @@ def _layers(spec: RunSpec, entries: Mapping[str, Entry], network: Literal["gener
     chosen = spec.generator if network == "generator" else spec.discriminator
     return Layers(
         num_classes=spec.network_classes,
-        latent_dim=spec.latent_dim,
+        latent_dim=spec.latent_dim if network == "generator" else 0,
         conditioning=spec.conditioning,
         weight_norm=instantiate(entries[f"{network}.weight_norm"], chosen.weight_norm),
         activation_norm=instantiate(entries[f"{network}.norm"], chosen.norm),
@@ -52,13 +52,15 @@ def build_networks(spec: RunSpec, entries: Mapping[str, Entry]) -> Networks:
     Raises UsageError for a feature map that a network does not have, and whatever a component refuses.
     """
     architecture = instantiate(entries["architecture"], spec.architecture)(spec.resolution)
-    built = []
-    for name in ("generator", "discriminator"):
-        layers = _layers(spec, entries, name)
-        with isolated(spec.seed, f"init-{name}"):
-            built.append(getattr(architecture, name)(layers))
-        _check_maps(spec, name, layers)
-    return Networks(*built)
+    layers = _layers(spec, entries, "generator")
+    with isolated(spec.seed, "init-generator"):
+        generator = layers.driven(architecture.generator(layers))
+    _check_maps(spec, "generator", layers)
+    layers = _layers(spec, entries, "discriminator")
+    with isolated(spec.seed, "init-discriminator"):
+        discriminator = architecture.discriminator(layers)
+    _check_maps(spec, "discriminator", layers)
+    return Networks(generator, discriminator)
 
 
 def count_parameters(network: nn.Module) -> int:
