@@ -21,7 +21,7 @@ def random_offsets(images: Tensor, share: float, draws: torch.Generator) -> tupl
 def shift(images: Tensor, rows: Tensor, columns: Tensor, *, border: Literal["zero", "reflection"]) -> Tensor:
     """out[b, :, i, j] = images[b, :, i + rows[b], j + columns[b]], with 0 or the reflection outside.
 
-    [B, C, H, W] -> the same shape, channels last; differentiable. A reflection reaches one side less a pixel.
+    [B, C, H, W] -> the same shape, differentiable. A reflection reaches one side less a pixel.
     """
     if border == "zero":
         images = F.pad(images, (1, 1, 1, 1))
