@@ -7,9 +7,14 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "sngan": "ganbench.zoo.architecture.sngan:SNGAN",
     },
     "attention": {
+        "linear": "ganbench.zoo.attention.linear:LinearAttention",
+        "multi-head": "ganbench.zoo.attention.multi_head:MultiHeadAttention",
         "none": "ganbench.zoo.attention.none:NoAttention",
         "residual": "ganbench.zoo.attention.residual:Residual",
+        "residual-gated": "ganbench.zoo.attention.residual_gated:GatedResidual",
         "self": "ganbench.zoo.attention.self_attention:SelfAttention",
+        "self-paper": "ganbench.zoo.attention.self_paper:SelfAttentionPaper",
+        "squeeze-excite": "ganbench.zoo.attention.squeeze_excite:SqueezeExcite",
     },
     "dataset": {
         "digits": "ganbench.zoo.dataset.digits:digits",
