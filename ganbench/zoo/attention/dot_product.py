@@ -23,7 +23,7 @@ def eighth(channels: int, block: str) -> int:
 
 def places(features: Tensor, heads: int = 1) -> Tensor:
     """[B, heads * d, H, W] -> [B, heads, HW, d], contiguous: without, the fused kernel is slower than none."""
-    return features.unflatten(1, (heads, -1)).flatten(3).mT.contiguous()
+    return features.reshape(len(features), heads, -1, features.shape[2] * features.shape[3]).mT.contiguous()
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
