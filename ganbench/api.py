@@ -15,6 +15,17 @@ dataset         ``f(resolution, *, ...) -> ImageData``
 extractor       decorated with :func:`extracts`: ``f(*, ...)`` that makes a torch-fidelity FeatureExtractorBase
                 with the layers that isc, fid, kid and prc read by default
 ==============  ==========================================================================================
+
+What an attention block may say of itself, as class attributes:
+
+``size_option = "hidden"``
+    One of its integer options is its size; the default, None, is the published one. ``--attention-match``
+    searches it, for each place, until the block has the parameters or the FLOPs of ``self``. A larger size
+    must cost more; a size too large for the place is refused with UsageError.
+``identity_at_init = True``
+    A fresh block returns its input, bit for bit, and yet has a gradient. ``ganbench check`` holds it to that.
+
+A block that attends to places may offer ``attention_map(x)``, [B, ..., HW, keys] with rows of probabilities.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
@@ -55,4 +56,11 @@ def _twin(trainer: Trainer) -> Trainer:
 def _count(trainer: Trainer) -> int:
     with FlopCounterMode(display=False, custom_mapping=_MAPPING) as counter:
         trainer.step(0, 0.0)
+    return int(counter.get_total_flops())
+
+
+def forward_flops(module: nn.Module, *inputs: Any) -> int:
+    """FLOPs of one forward pass without gradients; on the meta device nothing is computed."""
+    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_MAPPING) as counter:
+        module(*inputs)
     return int(counter.get_total_flops())

@@ -7,7 +7,7 @@ architecture takes every one of them.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -39,12 +39,22 @@ class Condition(NamedTuple):
     """What this place conditions on in place of both: [B, vector_dim], where ``layers.norm`` was told so."""
 
 
+class PlacedBlock(NamedTuple):
+    """An attention block in its place."""
+
+    channels: int
+    resolution: int
+    size: Mapping[str, int]
+    """The options that the place decided."""
+
+
 class Layers:
     """The layer factory of one network.
 
     ``weight_norm`` wraps a module that has a ``weight``; ``activation_norm`` and ``attention_block`` make a
-    module from a channel count. Initialisation happens before a weight normalizer wraps: afterwards it
-    would be lost without a word.
+    module from a channel count. ``attention_size`` gives a block further options by its channels and
+    resolution. Initialisation happens before a weight normalizer wraps: afterwards it would be lost without
+    a word.
     """
 
     def __init__(
@@ -55,8 +65,9 @@ class Layers:
         conditioning: str,
         weight_norm: Callable[[nn.Module], nn.Module],
         activation_norm: Callable[[int, Layers], nn.Module],
-        attention_block: Callable[[int, Layers], nn.Module],
+        attention_block: Callable[..., nn.Module],
         attention_at: tuple[int, ...],
+        attention_size: Callable[[int, int, Layers], Mapping[str, int]] | None = None,
     ) -> None:
         self.num_classes = num_classes
         """Classes of the labels; 0 in an unconditional network."""
@@ -67,6 +78,8 @@ class Layers:
         self.attention_at = attention_at
         self.feature_maps: list[int] = []
         """Every resolution at which the architecture offered a place for attention."""
+        self.blocks: list[PlacedBlock] = []
+        """The attention blocks that were placed."""
         self.norm_per_class = True
         """Read by a conditional normalizer: False where the place asks for its form without classes."""
         self.norm_vector_dim: int | None = None
@@ -74,12 +87,19 @@ class Layers:
         self._weight_norm = weight_norm
         self._activation_norm = activation_norm
         self._attention_block = attention_block
+        self._attention_size = attention_size
         self._init: Initializer = nn.init.xavier_uniform_
 
     def initialised_by(self, init: Initializer) -> Layers:
         """The same factory with another default initialisation of weights (biases start at 0)."""
         twin = copy.copy(self)
         twin._init = init
+        return twin
+
+    def without_weight_norm(self) -> Layers:
+        """The same factory with weights as they are."""
+        twin = copy.copy(self)
+        twin._weight_norm = lambda module: module
         return twin
 
     def _finish(self, module: M, init: Initializer | None) -> M:
@@ -146,7 +166,11 @@ class Layers:
     def attention(self, channels: int, resolution: int) -> nn.Module:
         """The chosen attention block where the spec wants one at this feature map, else the identity."""
         self.feature_maps.append(resolution)
-        return self._attention_block(channels, self) if resolution in self.attention_at else nn.Identity()
+        if resolution not in self.attention_at:
+            return nn.Identity()
+        size = self._attention_size(channels, resolution, self) if self._attention_size else {}
+        self.blocks.append(PlacedBlock(channels, resolution, size))
+        return self._attention_block(channels, self, **size)
 
     def head(self, features: int, *, bias: bool = True) -> nn.Module:
         """The discriminator's last layer by the chosen conditioning.

@@ -77,6 +77,11 @@ class Entry:
         return loaded
 
 
+def built_in(kind: str, name: str) -> Entry:
+    """The harness's own component of that name. Raises KeyError where it has none."""
+    return Entry(kind, name, COMPONENTS[kind][name], BUILT_IN, "")
+
+
 _registered: list[tuple[str, str, Any]] = []
 
 
@@ -151,11 +156,7 @@ class Registry:
     @classmethod
     def discover(cls, plugin_files: Sequence[Path] = ()) -> Registry:
         """The built-ins, then every installed entry point, then the given plug-in files."""
-        entries = [
-            Entry(kind, name, target, BUILT_IN, "")
-            for kind, table in COMPONENTS.items()
-            for name, target in table.items()
-        ]
+        entries = [built_in(kind, name) for kind, table in COMPONENTS.items() for name in table]
         for kind in KINDS:
             for point in entry_points(group=f"ganbench.{kind}"):
                 provider = point.dist.name if point.dist else "unknown"

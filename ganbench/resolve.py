@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ganbench.data import ImageData
 from ganbench.errors import GanbenchError, MissingError, UsageError
+from ganbench.matching import REFERENCE, check_matchable
 from ganbench.options import complain, resolve_options, typed_options
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Entry, Registry
@@ -154,7 +155,7 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
     for key, kind in COMPONENT_LISTS.items():
         found, draft[key] = _resolve_list(registry, kind, key, draft.get(key, []))
         entries |= found
-    _settle_attention(draft, asked)
+    _settle_attention(draft, asked, entries["attention"])
     _settle_classification(draft, asked)
     spec = _validate(draft, str(recipe.path))
     _check_parts(spec, entries)
@@ -203,8 +204,14 @@ def _resolve_choice(
     return entry, {"name": entry.name, "provider": entry.identity, "options": resolved}
 
 
-def _settle_attention(draft: Draft, asked: Draft) -> None:
-    """Without a block there are no places for one, so that equal runs have equal specs."""
+def _settle_attention(draft: Draft, asked: Draft, block: Entry) -> None:
+    """Without a block there are no places for one and nothing to match, and the reference is what it would
+    be matched to: so equal runs have equal specs.
+    """
+    if block.built_in and block.name in ("none", REFERENCE):
+        draft["attention_match"] = "none"
+    if draft.get("attention_match", "none") != "none":
+        check_matchable(block.load(), draft["attention"]["options"])
     if draft["attention"]["name"] != "none":
         if not draft.get("attention_at"):
             raise UsageError("attention needs a place: add --attention-at RESOLUTION of a feature map, as in 16")
@@ -252,10 +259,13 @@ def _check_parts(spec: RunSpec, entries: Mapping[str, Entry]) -> None:
 
 
 def instantiate(entry: Entry, choice: Choice) -> Callable[..., Any]:
-    """The component as a function of what the harness gives, its options filled in."""
+    """The component as a function of what the harness gives, its options filled in.
+
+    Keyword arguments take the place of options.
+    """
     component = entry.load()
     options = typed_options(component, choice.options)
-    return lambda *given: component(*given, **options)
+    return lambda *given, **decided: component(*given, **(options | decided))
 
 
 def load_data(resolved: Resolved) -> tuple[RunSpec, ImageData]:

@@ -15,11 +15,12 @@ import torch
 
 from ganbench.checkpoint import Checkpoints
 from ganbench.combination import doubts
+from ganbench.cost import count_parameters
 from ganbench.data import Batches, ImageData
 from ganbench.environment import describe
 from ganbench.errors import GanbenchError
 from ganbench.evaluate.evaluator import Evaluator
-from ganbench.networks import build_networks, count_parameters
+from ganbench.networks import build_networks
 from ganbench.objective import build_objective
 from ganbench.progress import Progress
 from ganbench.registry import Entry

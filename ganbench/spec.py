@@ -144,6 +144,8 @@ class RunSpec(_Frozen):
     attention_at: tuple[PositiveInt, ...] = ()
     """Resolutions of the feature maps that carry the block."""
     attention_in: Literal["g", "d", "both"] = "both"
+    attention_match: Literal["none", "parameters", "flops"] = "none"
+    """What the block is sized to share with the reference block 'self', place by place."""
     loss: Choice
     regularizers: tuple[RegularizerChoice, ...] = ()
     """Of D; each at most once, by name."""

@@ -10,6 +10,7 @@ import click
 from ganbench.cli.spec_options import json_option, spec_options
 
 if TYPE_CHECKING:
+    from ganbench.networks import AttentionCost
     from ganbench.resolve import Resolved
 
 
@@ -25,7 +26,7 @@ def describe_spec(resolved: Resolved, with_parameters: bool) -> dict[str, Any]:
     """The spec as JSON. ``run_id`` is None where the data set, whose content is part of it, or the extractor
     is not at hand.
     """
-    from ganbench.networks import parameter_counts
+    from ganbench.networks import attention_costs, parameter_counts
     from ganbench.resolve import load_data
 
     spec, run_id = resolved.spec, None
@@ -34,7 +35,7 @@ def describe_spec(resolved: Resolved, with_parameters: bool) -> dict[str, Any]:
     if not resolved.missing:
         spec, _ = load_data(resolved)
         run_id = spec.run_id
-    description = {
+    description: dict[str, Any] = {
         "run_id": run_id,
         "cell_id": spec.cell_id if run_id else None,
         "spec": spec.model_dump(mode="json"),
@@ -46,7 +47,23 @@ def describe_spec(resolved: Resolved, with_parameters: bool) -> dict[str, Any]:
     }
     if with_parameters:
         description["parameters"] = parameter_counts(spec, resolved.entries)
+        description["attention"] = [_describe_block(cost) for cost in attention_costs(spec, resolved.entries)]
     return description
+
+
+def _describe_block(cost: AttentionCost) -> dict[str, Any]:
+    """One attention block in its place; None for a reference that cannot stand there."""
+    return {
+        "network": cost.network,
+        "resolution": cost.resolution,
+        "channels": cost.channels,
+        "size": dict(cost.size),
+        **cost.block._asdict(),
+        "references": {
+            name: None if isinstance(reference, str) else reference._asdict()
+            for name, reference in cost.references.items()
+        },
+    }
 
 
 def print_spec(description: dict[str, Any], as_json: bool) -> None:
@@ -61,6 +78,24 @@ def print_spec(description: dict[str, Any], as_json: bool) -> None:
         click.echo(f"{key} = {json.dumps(value)}")
     for name, count in description.get("parameters", {}).items():
         click.echo(f"parameters.{name} = {count:,}")
+    for block in description.get("attention", []):
+        _print_block(block)
     third_party = {k: p for k, p in description["providers"].items() if p["provider"] != "ganbench"}
     for key, provider in third_party.items():
         click.echo(f"{key} comes from {provider['provider']} {provider['version']} ({provider['target']})")
+
+
+def _print_block(block: dict[str, Any]) -> None:
+    """The block's cost, that of every reference in the same place, and its share of it."""
+    place = f"attention.{block['network']}.{block['resolution']}"
+    sized = "".join(f", {option}={value}" for option, value in block["size"].items())
+    click.echo(f"{place} = {block['channels']} channels{sized}")
+    for key in ("parameters", "flops"):
+        beside = []
+        for name, reference in block["references"].items():
+            if reference is None:
+                beside.append(f"{name}: too few channels")
+            else:
+                share = f", {block[key] / reference[key] - 1:+.1%}" if reference[key] else ""
+                beside.append(f"{name}: {reference[key]:,}{share}")
+        click.echo(f"{place}.{key} = {block[key]:,} ({'; '.join(beside)})")

@@ -21,6 +21,13 @@ _OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
     ("--norm-d", "discriminator.norm", str, "NAME", "Activation normalizer of D."),
     ("--attention", "attention", str, "NAME", "Attention block."),
     ("--attention-in", "attention_in", click.Choice(["g", "d", "both"]), None, "Networks that carry it."),
+    (
+        "--attention-match",
+        "attention_match",
+        click.Choice(["none", "parameters", "flops"]),
+        None,
+        "Size the block to what 'self' has of it.",
+    ),
     ("--conditioning", "conditioning", str, "NAME", "How labels enter: none, projection, acgan, concat."),
     ("--dataset", "dataset", str, "NAME", "What to train on."),
     ("--resolution", "resolution", int, "PX", "Image size."),

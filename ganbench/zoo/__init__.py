@@ -10,9 +10,14 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "wgan-gp": "ganbench.zoo.architecture.wgan_gp:WGANGP",
     },
     "attention": {
+        "linear": "ganbench.zoo.attention.linear:LinearAttention",
+        "multi-head": "ganbench.zoo.attention.multi_head:MultiHeadAttention",
         "none": "ganbench.zoo.attention.none:NoAttention",
         "residual": "ganbench.zoo.attention.residual:Residual",
+        "residual-gated": "ganbench.zoo.attention.residual_gated:GatedResidual",
         "self": "ganbench.zoo.attention.self_attention:SelfAttention",
+        "self-paper": "ganbench.zoo.attention.self_paper:SelfAttentionPaper",
+        "squeeze-excite": "ganbench.zoo.attention.squeeze_excite:SqueezeExcite",
     },
     "augmentation": {
         "diffaugment": "ganbench.zoo.augmentation.diffaugment:DiffAugment",

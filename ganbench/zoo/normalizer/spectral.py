@@ -65,11 +65,12 @@ class SpectralNorm(nn.Module):
             start = torch.empty(size, dtype=dtype, device=weight.device).normal_()
             self.register_buffer(name, F.normalize(start, dim=0, eps=eps))
         axes = self._axes(weight)
-        self._estimate(
-            weight.detach().permute(axes).flatten(1).to(dtype),
-            self._v_like(weight, axes),
-            _ITERATIONS_AT_WRAPPING,
-        )
+        if not weight.is_meta:  # which has nothing to estimate, and would take its time about it
+            self._estimate(
+                weight.detach().permute(axes).flatten(1).to(dtype),
+                self._v_like(weight, axes),
+                _ITERATIONS_AT_WRAPPING,
+            )
 
     def _axes(self, weight: Tensor) -> list[int]:
         """The outputs' axis, then the others as they lie in memory: the matrix is then a view of the weight,
