@@ -58,7 +58,7 @@ class Amount(BaseModel):
     def _parse(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([a-z]+)\s*", value)
+        match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]+)\s*", value)
         if match is None or match[2] not in UNITS:
             raise ValueError(f"should be a number and a unit ({', '.join(UNITS)}), as in 2000steps")
         counter, scale = UNITS[match[2]]
@@ -73,4 +73,4 @@ class Amount(BaseModel):
 
     def __str__(self) -> str:
         unit, scale = _SHOWN[self.counter]
-        return f"{self.amount / scale:g}{unit}"
+        return f"{self.amount / scale!r}".removesuffix(".0") + unit

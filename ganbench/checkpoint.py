@@ -23,7 +23,7 @@ class Checkpoints:
 
     def save(self, kind: str, step: int, state: dict[str, Any]) -> Path:
         """Write ``<kind>-<step>.pt``. The digest goes first: a state without one is never there."""
-        path = self.folder / f"{kind}-{step:09d}.pt"
+        path = self.path(kind, step)
         buffer = io.BytesIO()
         torch.save(state, buffer)
         content = buffer.getvalue()
@@ -31,14 +31,18 @@ class Checkpoints:
         write_atomically(path, content)
         return path
 
+    def path(self, kind: str, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.folder / f"{kind}-{step:09d}.pt"
+
     def paths(self, kind: str) -> list[Path]:
         """All of a kind, the oldest first."""
         return sorted(self.folder.glob(f"{kind}-*.pt"))
 
     def load(self, path: Path) -> dict[str, Any] | None:
-        """The state, on the CPU; None where its sha256 is not the recorded one."""
+        """The state, on the CPU; None where there is none or its sha256 is not the recorded one."""
         digest = _digest_file(path)
-        if not digest.exists() or digest.read_text().strip() != file_sha256(path):
+        if not (path.exists() and digest.exists()) or digest.read_text().strip() != file_sha256(path):
             return None
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
@@ -46,8 +50,17 @@ class Checkpoints:
     def prune(self, kind: str, keep: int) -> None:
         """Delete all but the newest ``keep`` of a kind."""
         for path in self.paths(kind)[:-keep]:
+            self.discard(path)
+
+    def discard(self, path: Path) -> None:
+        """Delete one."""
+        path.unlink()
+        _digest_file(path).unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Delete what a killed process left half written."""
+        for path in self.folder.glob(".*"):
             path.unlink()
-            _digest_file(path).unlink(missing_ok=True)
 
 
 def _digest_file(path: Path) -> Path:

@@ -12,7 +12,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -38,14 +38,23 @@ def complain(where: str, error: ValidationError, known: Mapping[str, Any]) -> Us
     path = [str(part) for part in first["loc"]]
     key = ".".join([where, *path] if where else path)
     if first["type"] == "extra_forbidden":
-        names = known if len(path) == 1 else {}
-        if not names and len(path) == 1:
-            return UsageError(f"{where} takes no options, not '{path[-1]}'")
-        return UsageError(unknown("option", key, [f"{where}.{n}" if where else n for n in names]))
+        names = _beside(path, known)
+        if not names:
+            return UsageError(f"{key.rpartition('.')[0]} takes no options, not '{path[-1]}'")
+        return UsageError(unknown("option", key, [f"{key.removesuffix(path[-1])}{n}" for n in names]))
     if first["type"] == "missing":
         return UsageError(f"{key} is not given: set it with --set {key}=VALUE")
     message = first["msg"][0].lower() + first["msg"][1:]
     return UsageError(f"{key}: {message} (it is {json.dumps(first['input'], default=str)})")
+
+
+def _beside(path: Sequence[str], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The fields of the table in which the last key of the path stands; ``known`` are those of the first."""
+    for key in path[:-1]:
+        annotation = known[key].annotation if key in known else None
+        models = [a for a in (annotation, *get_args(annotation)) if isinstance(a, type) and issubclass(a, BaseModel)]
+        known = models[0].model_fields if models else {}
+    return known
 
 
 @functools.cache

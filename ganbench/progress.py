@@ -102,7 +102,7 @@ class BarProgress:
 
     def say(self, message: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(message, highlight=False, markup=False, soft_wrap=True)
+        self._bar.console.print(message, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def progress_for_stderr() -> Progress:

@@ -62,6 +62,8 @@ class RecipeBook:
         path = self._recipes[name]
         content = read_toml(path)
         profiles = content.pop("profiles", {})
+        if not isinstance(profiles, dict) or not all(isinstance(p, dict) for p in profiles.values()):
+            raise UsageError(f"{path}: 'profiles' should hold a table for each profile, as in [profiles.quick]")
         return Recipe(name, path, content, profiles)
 
     def profile(self, recipe: Recipe, name: str) -> list[dict[str, Any]]:
@@ -77,13 +79,16 @@ class RecipeBook:
 def read_toml(path: Path) -> dict[str, Any]:
     """Parse a TOML file. Raises UsageError with the file, the line and what is wrong."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: {error}") from None
+        text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 at byte {error.start}") from None
     except OSError as error:
         raise MissingError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        end = f"at the end, line {len(text.splitlines())}"
+        raise UsageError(f"{path}: {str(error).replace('at end of document', end)}") from None
 
 
 def _shipped_root() -> Path:

@@ -143,6 +143,8 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
         table = draft
         for parent in parents:
             table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise UsageError(f"{parent} holds several keys: set one of them, as in --set {key}=NAME")
         table.setdefault(last, DEFAULTS.get(key))
         try:
             entries[key], table[last] = _resolve_choice(registry, kind, key, table.get(last))

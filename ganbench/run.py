@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -64,7 +63,9 @@ def execute(
         run = TrainingRun(trainer, evaluator, folder, progress)
         status = run.execute()
         write_json(folder.result, _result(run, status))
-    except (Interrupted, KeyboardInterrupt):
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted: the same command goes on from the last checkpoint") from None
+    except Interrupted:
         raise
     except Exception as error:
         trace = "" if isinstance(error, GanbenchError) else traceback.format_exc()
@@ -78,9 +79,10 @@ def execute(
 def _best_scores(run: TrainingRun) -> dict[str, float]:
     """The best checkpoint, on samples other than those it was chosen by."""
     checkpoints = Checkpoints(run.folder.checkpoints)
-    state = checkpoints.load(checkpoints.paths("best")[-1])
+    path = checkpoints.path("best", run.best["step"])
+    state = checkpoints.load(path)
     if state is None:
-        raise GanbenchError(f"{checkpoints.paths('best')[-1]} is damaged: delete {run.folder.path} and run again")
+        raise GanbenchError(f"{path} is damaged or lost: delete {run.folder.path} and run again")
     sampler = run.trainer.sampler
     sampler.load_state_dict(state["generator"])
     return run.evaluator.score_samples(sampler, "report")
@@ -131,19 +133,17 @@ def _peak_memory(device: torch.device) -> int:
 
 
 def start(
-    spec: RunSpec,
+    folder: RunFolder,
     data: ImageData,
     entries: Mapping[str, Entry],
-    results: Path,
     device: torch.device,
     progress: Progress,
     deterministic: bool = False,
 ) -> dict[str, Any] | None:
-    """Run the spec, go on with it, or return its result if it is done.
+    """Run the folder's spec, go on with it, or return its result if it is done.
 
     Returns None where another process is running it. Raises what :func:`execute` raises.
     """
-    folder = RunFolder(results, spec)
     folder.create()
     with folder.claimed() as mine:
         if not mine:
@@ -152,4 +152,4 @@ def start(
         if done is not None:
             return done
         with progress:
-            return execute(spec, data, entries, folder, device, progress, deterministic)
+            return execute(folder.spec, data, entries, folder, device, progress, deterministic)

@@ -123,6 +123,7 @@ class RunFolder:
     def __init__(self, results: Path, spec: RunSpec) -> None:
         self.spec = spec
         self.path = results / "runs" / spec.directory
+        self.spec_file = self.path / "spec.json"
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
         self.metrics = self.path / "metrics.jsonl"
@@ -132,8 +133,6 @@ class RunFolder:
 
     def create(self) -> None:
         """Make the folder and write ``spec.json``. Raises StoreError where that is not possible."""
-        spec_file = self.path / "spec.json"
-        content = self.spec.model_dump(mode="json")
         try:
             for folder in (self.path, self.checkpoints, self.samples):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -141,10 +140,13 @@ class RunFolder:
             raise StoreError(
                 f"results folder {self.path} cannot be made: {error.strerror}; choose another with --results"
             ) from error
-        if not spec_file.exists():
-            write_json(spec_file, content)
-        elif _read_json(spec_file) != content:
-            raise StoreError(f"{spec_file} is not the spec of {self.spec.run_id[:12]}: move that folder away")
+        if not self.spec_file.exists():
+            write_json(self.spec_file, self.spec.model_dump(mode="json"))
+        self._check_spec()
+
+    def _check_spec(self) -> None:
+        if _read_json(self.spec_file) != self.spec.model_dump(mode="json"):
+            raise StoreError(f"{self.spec_file} is not the spec of {self.spec.run_id[:12]}: move that folder away")
 
     @contextmanager
     def claimed(self) -> Iterator[bool]:
@@ -166,10 +168,17 @@ class RunFolder:
             lock.release()
 
     def finished(self) -> dict[str, Any] | None:
-        """The result of a run that is done, with its path; None where it is not."""
+        """The result of a run that is done, with its path; None where it is not.
+
+        Raises StoreError where the folder holds something else.
+        """
         if not self.result.exists():
             return None
-        return read_result(self.path)
+        self._check_spec()
+        result = read_result(self.path)
+        if result.get("run_id") != self.spec.run_id:
+            raise StoreError(f"{self.result} is not the result of {self.spec.run_id[:12]}: move that folder away")
+        return result
 
 
 def _read_json(path: Path) -> Any:
@@ -214,7 +223,8 @@ def load_runs(results: Path) -> StoredRuns:
     """
     if not results.is_dir():
         raise StoreError(f"there is no results folder {results}: 'ganbench run' makes one, --results names it")
-    runs, foreign = [], []
+    runs: dict[str, StoredRun] = {}
+    foreign = []
     for folder in sorted((results / "runs").glob("*")):
         if folder.name.startswith("."):
             continue
@@ -225,7 +235,10 @@ def load_runs(results: Path) -> StoredRuns:
             reason = "no readable spec.json" if not isinstance(error, StoreError) else str(error)
             foreign.append(f"{folder}: {reason}")
             continue
+        if spec.run_id in runs:
+            foreign.append(f"{folder}: a copy, its spec is that of {spec.directory}")
+            continue
         failed = (folder / "failure.json").exists()
         status = result.get("status") or ("failed" if failed else "unfinished")
-        runs.append(StoredRun(spec, status, result))
-    return StoredRuns(runs, foreign)
+        runs[spec.run_id] = StoredRun(spec, status, result)
+    return StoredRuns(list(runs.values()), foreign)

@@ -87,16 +87,22 @@ class TrainingRun:
         return self.counters.g_steps
 
     def _resume(self) -> None:
-        """Restore the newest undamaged checkpoint whose records are still there; else begin anew."""
+        """Restore the newest undamaged checkpoint whose records are still there; else begin anew.
+
+        Those that are passed over go: they would be kept for newer than the ones that are made from now on.
+        """
+        self.checkpoints.sweep()
         for path in reversed(self.checkpoints.paths("step")):
             state = self.checkpoints.load(path)
             if state is None:
                 self.progress.say(f"checkpoint {path} is damaged (its sha256 differs): using the one before it")
+                self.checkpoints.discard(path)
                 continue
             metrics = JSONLines(self.folder.metrics, state["metrics"]["size"])
             if metrics.sync() != state["metrics"]["sha256"]:
                 metrics.close()
                 self.progress.say(f"{self.folder.metrics} lacks rows that {path.name} knows: going further back")
+                self.checkpoints.discard(path)
                 continue
             self.metrics, self.timing = metrics, JSONLines(self.folder.timing, state["timing"])
             self.trainer.load(state["trainer"])
@@ -196,10 +202,10 @@ class TrainingRun:
 
         Raises Interrupted after a checkpoint when a signal asks to stop.
         """
-        self._resume()
         budget, every = self.spec.budget, self.spec.evaluation.every
         status = "finished"
         with StopFlag().listening() as stop:
+            self._resume()
             while (share := budget.spent(self.counters)) < 1:
                 if stop.requested:
                     self._checkpoint()

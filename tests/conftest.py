@@ -36,7 +36,7 @@ def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunOf:
-    """By model: the results folder of a tiny run that nothing disturbed. Read-only."""
+    """By model: the results folder of a toy run that nothing disturbed. Read-only."""
     made: dict[str, Path] = {}
 
     def of(model: str) -> Path:

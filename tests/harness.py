@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from ganbench.cli import main
-from ganbench.train_step import Trainer
+from ganbench.train import TrainingRun
 
 ROOT = Path(__file__).parents[1]
 PLUGINS = ROOT / "tests" / "plugins"
@@ -32,7 +33,10 @@ SCORED = [
     *("--set", "evaluation.kid_subset_size=16", "--set", "evaluation.kid_subsets=2"),
 ]
 TINY = ["--width", "4", "--batch", "8", "--budget", "6steps", "--set", "evaluation.every=2steps", *SCORED]
-"""A run of six steps with three evaluations and checkpoints, in about a second."""
+"""A run of six steps with four evaluations and three checkpoints, in some two seconds."""
+TOY_PLUGIN = PLUGINS / "toy.py"
+TOY = [*TINY, "--plugin", str(TOY_PLUGIN), "--dataset", "few-digits", "--set", "evaluation.extractor=thumbnail"]
+"""The same with little to score: in some tenths of a second."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,13 +75,13 @@ def call(*arguments: str | Path) -> Outcome:
 
 
 def train(model: str, results: Path, *arguments: str | Path) -> Outcome:
-    """A tiny run in this process, its result as JSON."""
+    """A toy run in this process, its result as JSON."""
     return call(*command(model, results, *arguments))
 
 
 def command(model: str, results: Path, *arguments: str | Path) -> list[str]:
-    """The arguments of a tiny run; further ones override."""
-    fixed = ["run", "--model", model, "--results", results, "--device", "cpu", "--json", *TINY]
+    """The arguments of a toy run; further ones override."""
+    fixed = ["run", "--model", model, "--results", results, "--device", "cpu", "--json", *TOY]
     return [str(argument) for argument in (*fixed, *arguments)]
 
 
@@ -142,19 +146,18 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
 @contextlib.contextmanager
 def at_step(step: int, action: Callable[[], object]) -> Iterator[None]:
     """Act in this process's training when step number ``step``, counted from 0, has been computed."""
-    original = Trainer.step
+    original = TrainingRun._advance
 
-    def stepped(trainer: Trainer, number: int, progress: float) -> tuple[torch.Tensor, torch.Tensor]:
-        losses = original(trainer, number, progress)
+    def advance(run: TrainingRun, share: float) -> tuple[torch.Tensor, torch.Tensor]:
+        number = run.step
+        losses = original(run, share)
         if number == step:
             action()
         return losses
 
-    Trainer.step = stepped  # type: ignore[method-assign]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingRun, "_advance", advance)
         yield
-    finally:
-        Trainer.step = original  # type: ignore[method-assign]
 
 
 def interrupt() -> None:
@@ -242,5 +245,6 @@ def assert_whole(folder: Path) -> None:
     named = json.loads((folder / "result.json").read_text())["artefacts"]
     there = [p for p in folder.rglob("*") if p.suffix in (".pt", ".png", ".jsonl")]
     assert named == {str(path.relative_to(folder)): digest(path) for path in there}
+    assert not [p for p in (folder / "checkpoints").iterdir() if p.name.startswith(".")]
     for checkpoint in (folder / "checkpoints").glob("*.pt"):
         assert checkpoint.with_name(f"{checkpoint.name}.sha256").read_text().strip() == digest(checkpoint)

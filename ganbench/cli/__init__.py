@@ -80,17 +80,27 @@ def main(arguments: list[str] | None = None) -> Any:
     except GanbenchError as error:
         if debug:
             raise
-        click.echo(f"ganbench: {error}", err=True)
+        _complain(str(error))
         code = error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = error.exit_code
+    except click.ClickException as error:
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        how = f" ('{context.command_path} --help' shows how)" if context else ""
+        _complain(f"{error.format_message()}{how}")
+        code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("ganbench: interrupted", err=True)
+        _complain("interrupted")
         code = INTERRUPTED
     except Exception as error:
         if debug:
             raise
-        click.echo(f"ganbench: {type(error).__name__}: {error} ('ganbench --debug ...' shows where)", err=True)
+        _complain(f"{type(error).__name__}: {error} ('ganbench --debug ...' shows where)")
         code = FAILED
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    """One line on stderr, whatever line breaks a library has put into it."""
+    click.echo(f"ganbench: {' '.join(message.split())}", err=True)

@@ -34,18 +34,23 @@ def command(resolved: Resolved, results: Path, device: str, deterministic: bool,
         print_spec(describe_spec(resolved, with_parameters=False), as_json)
         return DONE
     from ganbench.environment import choose_device
-    from ganbench.networks import check_networks
-    from ganbench.progress import progress_for_stderr
     from ganbench.resolve import load_data
-    from ganbench.run import make_deterministic, start
+    from ganbench.store import RunFolder
 
-    if deterministic:
-        make_deterministic()
     chosen = choose_device(device)
     spec, data = load_data(resolved)
-    check_networks(spec, resolved.entries)
-    click.echo(f"run {spec.run_id[:12]}: {results / 'runs' / spec.directory}", err=True)
-    result = start(spec, data, resolved.entries, results, chosen, progress_for_stderr(), deterministic)
+    folder = RunFolder(results, spec)
+    result = folder.finished()
+    if result is None:
+        from ganbench.networks import check_networks
+        from ganbench.progress import progress_for_stderr
+        from ganbench.run import make_deterministic, start
+
+        if deterministic:
+            make_deterministic()
+        check_networks(spec, resolved.entries)
+        click.echo(f"run {spec.run_id[:12]}: {folder.path}", err=True)
+        result = start(folder, data, resolved.entries, chosen, progress_for_stderr(), deterministic)
     if result is None:
         click.echo(f"ganbench: another process is running {spec.run_id[:12]}: nothing to do here", err=True)
         return DONE

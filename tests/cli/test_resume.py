@@ -171,6 +171,44 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
     assert_same_run(results, undisturbed("dcgan"))
 
 
+def test_after_a_new_start_the_new_checkpoints_are_the_ones_kept(
+    half_done: Path, undisturbed: RunOf, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(half_done, results)
+    for path in run_folder(results).glob("checkpoints/step-*.pt"):
+        flip_a_byte(path)
+    with at_step(3, crash), pytest.raises(Crash):
+        train("dcgan", results)
+    end = train("dcgan", results)
+    assert "going on from step 2 " in end.err
+    assert_same_run(results, undisturbed("dcgan"))
+
+
+@pytest.fixture
+def unscored(undisturbed: RunOf, tmp_path: Path) -> Path:
+    """The results folder of a run that is trained to its end and lacks the result."""
+    results = tmp_path / "results"
+    shutil.copytree(undisturbed("dcgan"), results)
+    (run_folder(results) / "result.json").unlink()
+    return results
+
+
+def test_a_run_that_lacks_only_its_result_is_scored_again(unscored: Path, undisturbed: RunOf) -> None:
+    end = train("dcgan", unscored)
+    assert f"going on from step {STEPS} " in end.err
+    assert_same_run(unscored, undisturbed("dcgan"))
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, lose_digest, Path.unlink])
+def test_a_damaged_best_checkpoint_is_told(damage: Callable[[Path], None], unscored: Path) -> None:
+    best = newest(run_folder(unscored), "best")
+    damage(best)
+    end = train("dcgan", unscored)
+    assert end.code == 1
+    assert end.err.splitlines()[-1].startswith(f"ganbench: {best} is damaged or lost: delete {run_folder(unscored)}")
+
+
 def tear_last_line(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
