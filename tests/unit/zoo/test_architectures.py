@@ -112,6 +112,16 @@ def test_sagan_offers_the_feature_maps_of_the_paper_in_both_networks(layers):
     assert d.feature_maps == [64, 32, 16, 8, 4]
 
 
+def test_sagan_256_has_one_block_more_than_128_in_each_network_where_biggan_has_it(layers):
+    with torch.device("meta"):
+        g, d = layers(), layers()
+        generator, discriminator = SAGAN(256).generator(g), SAGAN(256).discriminator(d)
+    assert [b.conv2.out_channels // 64 for b in generator.blocks] == [16, 8, 8, 4, 2, 1]
+    assert [b.conv2.out_channels // 64 for b in discriminator.blocks] == [1, 2, 4, 8, 8, 16, 16]
+    assert g.feature_maps == [8, 16, 32, 64, 128, 256]
+    assert d.feature_maps == [128, 64, 32, 16, 8, 4]
+
+
 @pytest.mark.parametrize(
     ("name", "resolution", "conditional"),
     [(n, r, c) for n, r in EVERY_ARCHITECTURE for c in (False, True) if c or n not in CONDITIONAL_ONLY],
