@@ -47,7 +47,7 @@ class Matcher:
 
         target = count(self.reference)
         if self.size_option is None:
-            tried = [({}, count(self.make))]
+            tried: list[tuple[dict[str, int], int]] = [({}, count(self.make))]
         else:
             option = self.size_option
             tried = [

@@ -11,6 +11,7 @@ import click
 from ganbench.errors import FAILED, INTERRUPTED, GanbenchError
 
 COMMANDS = {
+    "check": "Check that a component does what its kind must.",
     "doctor": "Check the installation and every plug-in.",
     "list": "List models and components.",
     "run": "Train one model, score it, keep the result.",
