@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ganbench.api import DiscriminatorOutput
+from ganbench.classification import Classification
 from ganbench.data import Batches, ImageSplit
 from ganbench.flops import count_step
-from ganbench.classification import Classification
+from ganbench.judge import has_batch_statistics
 from ganbench.networks import Networks
-from ganbench.random import generator
 from ganbench.objective import Objective
+from ganbench.random import generator
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
 from ganbench.regularizers import Regularizers
@@ -116,7 +117,7 @@ def test_one_pass_without_batch_statistics_two_with() -> None:
 
 def test_one_pass_and_two_are_the_same_update() -> None:
     one, two = trainer(spec()), trainer(spec())
-    two.joint = False
+    two.judge.joint = False
     for step in range(3):
         for loss, other in zip(one.step(step, 0.0), two.step(step, 0.0), strict=True):
             assert loss.item() == pytest.approx(other.item(), rel=1e-6)
