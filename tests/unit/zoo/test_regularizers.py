@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ganbench.api import Combination, DiscriminatorUpdate, input_gradients
 from ganbench.options import resolve_options
+from ganbench.zoo.normalizer.spectral import spectral
 from ganbench.zoo.regularizer.consistency import Consistency
 from ganbench.zoo.regularizer.dragan import DRAGAN
 from ganbench.zoo.regularizer.gradient_penalty import GradientPenalty
@@ -52,7 +53,7 @@ class Attending(nn.Module):
 
     def forward(self, x, y=None):
         h = torch.tanh(self.conv(x))
-        q, v = (t.flatten(2).mT.unsqueeze(1) for t in (self.query(h), h))
+        q, v = (t.flatten(2).mT.contiguous().unsqueeze(1) for t in (self.query(h), h))
         h = h + F.scaled_dot_product_attention(q, v, v, scale=1.0).squeeze(1).mT.view_as(h)
         return self.linear(torch.tanh(h).mean((2, 3))).squeeze(1)
 
@@ -182,10 +183,15 @@ def test_what_consistency_moves():
     assert (inner[:, :, 1:] - inner[:, :, :-1] == 1).all()
 
 
+@pytest.mark.parametrize("normalized", [False, True])
 @gradients
-def test_gradients_for_the_weights_are_those_of_finite_differences(regularizer):
+def test_gradients_for_the_weights_are_those_of_finite_differences(regularizer, normalized):
     torch.manual_seed(0)
     net = Attending()
+    if normalized:  # in evaluation mode, where the singular vectors stand still
+        for module in (net.conv, net.query, net.linear):
+            spectral(module)
+        net.eval()
     names, weights = zip(*((n, p.detach().requires_grad_()) for n, p in net.named_parameters()), strict=True)
 
     def penalty(*values):
