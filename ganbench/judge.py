@@ -12,18 +12,25 @@ from ganbench.conditioning import DiscriminatorOutput
 
 
 def has_batch_statistics(network: nn.Module) -> bool:
-    """Whether an image's output depends on the others of its batch in training mode."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    """Whether an image's output depends on the others of its batch in training mode.
+
+    torch's batch norms are known; another module says so by an attribute ``batch_statistics = True``.
+    """
+    known = nn.modules.batchnorm._BatchNorm
+    return any(isinstance(m, known) or getattr(m, "batch_statistics", False) for m in network.modules())
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """No gradient for the parameters inside the block."""
-    network.requires_grad_(False)
+    """No gradient for the parameters inside the block; those that a part keeps constant stay so after it."""
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    for parameter in trainable:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for parameter in trainable:
+            parameter.requires_grad_(True)
 
 
 class Judge:
