@@ -30,13 +30,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
+from ganbench.conditioning import DiscriminatorOutput
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError, UsageError
-from ganbench.layers import Condition, DiscriminatorOutput, Initializer, Layers
+from ganbench.layers import Condition, Initializer, Layers
 from ganbench.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 from ganbench.random import generator
 from ganbench.registry import register
@@ -50,6 +51,7 @@ __all__ = [
     "DiscriminatorOutput",
     "ExtractorCard",
     "Fraction",
+    "FreezesOnFakes",
     "ImageData",
     "ImageSplit",
     "Initializer",
@@ -78,7 +80,10 @@ class Architecture(Protocol):
     """What the constructor takes; anything else is refused before anything is built."""
 
     def generator(self, layers: Layers) -> nn.Module:
-        """A module called as ``g(z, y)``: float [B, latent_dim], int64 [B] or None -> [B, 3, R, R] in [-1, 1]."""
+        """A module called as ``g(z, y)``.
+
+        float [B, layers.latent_dim], int64 [B] or None -> [B, 3, R, R] in [-1, 1].
+        """
 
     def discriminator(self, layers: Layers) -> nn.Module:
         """A module called as ``d(x, y)``: [B, 3, R, R], int64 [B] or None -> DiscriminatorOutput."""
@@ -92,6 +97,18 @@ class Loss(Protocol):
 
     def generator(self, fake: Tensor) -> Tensor:
         """What G minimises."""
+
+
+@runtime_checkable
+class FreezesOnFakes(Protocol):
+    """A module that may hold its state still while the discriminator sees generated images only.
+
+    The training step sets ``fake_pass`` on every module of D that has it: True around such a pass, as in
+    an update of G, and False again after it. A pass over real images, or over both kinds at once, has
+    False. A module that does not care leaves the attribute out.
+    """
+
+    fake_pass: bool
 
 
 @dataclass(frozen=True)

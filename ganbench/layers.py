@@ -13,6 +13,16 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ganbench.conditioning import (
+    CONCAT_JOINT_UNITS,
+    CONCAT_LABEL_UNITS,
+    ClassifyingHead,
+    ConcatGenerator,
+    ConcatHead,
+    Head,
+    label_embedding,
+)
+
 Initializer = Callable[[Tensor], object]
 """Fills a weight in place, as the functions of ``torch.nn.init`` do."""
 M = TypeVar("M", bound=nn.Module)
@@ -24,16 +34,9 @@ class Condition(NamedTuple):
     labels: Tensor | None
     """int64 [B], or None in an unconditional network."""
     latent: Tensor | None
-    """The vector [B, latent_dim] that drives a generator; None in a discriminator."""
-
-
-class DiscriminatorOutput(NamedTuple):
-    """What a discriminator says of a batch."""
-
-    logits: Tensor
-    """[B]: the higher, the more real."""
-    class_logits: Tensor | None = None
-    """[B, num_classes] where the conditioning has an auxiliary classifier."""
+    """The vector [B, layers.latent_dim] that drives a generator; None in a discriminator."""
+    vector: Tensor | None = None
+    """What this place conditions on in place of both: [B, vector_dim], where ``layers.norm`` was told so."""
 
 
 class PlacedBlock(NamedTuple):
@@ -43,22 +46,6 @@ class PlacedBlock(NamedTuple):
     resolution: int
     size: Mapping[str, int]
     """The options that the place decided."""
-
-
-class Head(nn.Module):
-    """Features to logits; with projection, Miyato & Koyama (2018), eq. 3: plus <embed(y), features>."""
-
-    def __init__(self, linear: nn.Module, embedding: nn.Module | None) -> None:
-        super().__init__()
-        self.linear = linear
-        self.embedding = embedding
-
-    def forward(self, features: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
-        """[B, F] and int64 [B] to logits [B]."""
-        logits = self.linear(features).squeeze(1)
-        if self.embedding is not None:
-            logits = logits + (self.embedding(labels) * features).sum(1)
-        return DiscriminatorOutput(logits)
 
 
 class Layers:
@@ -84,7 +71,9 @@ class Layers:
     ) -> None:
         self.num_classes = num_classes
         """Classes of the labels; 0 in an unconditional network."""
-        self.latent_dim = latent_dim
+        self.latent_dim = 2 * latent_dim if conditioning == "concat" else latent_dim
+        """Size of the vector that drives a generator: z, with the embedded label where the conditioning is
+        ``concat``; 0 in a discriminator."""
         self.conditioning = conditioning
         self.attention_at = attention_at
         self.feature_maps: list[int] = []
@@ -93,6 +82,8 @@ class Layers:
         """The attention blocks that were placed."""
         self.norm_per_class = True
         """Read by a conditional normalizer: False where the place asks for its form without classes."""
+        self.norm_vector_dim: int | None = None
+        """Read by a conditional normalizer: the size of Condition.vector where the place gives one."""
         self._weight_norm = weight_norm
         self._activation_norm = activation_norm
         self._attention_block = attention_block
@@ -159,14 +150,17 @@ class Layers:
         """An embedding table, initialised, then weight-normalized."""
         return self._finish(nn.Embedding(entries, features), init)
 
-    def norm(self, channels: int, *, per_class: bool = True) -> nn.Module:
+    def norm(self, channels: int, *, per_class: bool = True, vector_dim: int | None = None) -> nn.Module:
         """The chosen activation normalizer, called as ``norm(x, condition)`` on x [B, channels, H, W].
 
         ``per_class=False`` is for a place where the model is published with one set of parameters for all
-        classes, such as before the last convolution of a conditional ResNet generator.
+        classes, such as before the last convolution of a conditional ResNet generator. ``vector_dim`` is for
+        an architecture that makes its own vector to condition on, as BigGAN joins an embedding of the label
+        and a chunk of z: it calls the norm with that vector [B, vector_dim] as ``condition.vector``.
         """
         layers = copy.copy(self)
         layers.norm_per_class = per_class
+        layers.norm_vector_dim = vector_dim
         return self._activation_norm(channels, layers)
 
     def attention(self, channels: int, resolution: int) -> nn.Module:
@@ -178,8 +172,27 @@ class Layers:
         self.blocks.append(PlacedBlock(channels, resolution, size))
         return self._attention_block(channels, self, **size)
 
-    def head(self, features: int, *, bias: bool = True) -> Head:
-        """The discriminator's last layer by the chosen conditioning, called as ``head(features, labels)``."""
-        projection = self.conditioning == "projection"
-        embedding = self.embedding(self.num_classes, features) if projection else None
-        return Head(self.linear(features, 1, bias=bias), embedding)
+    def head(self, features: int, *, bias: bool = True) -> nn.Module:
+        """The discriminator's last layer by the chosen conditioning.
+
+        Called as ``head(features, labels)`` on [B, features] and int64 [B] or None -> DiscriminatorOutput.
+        """
+        if self.conditioning == "projection":
+            embedding = self.embedding(self.num_classes, features)
+            return Head(self.linear(features, 1, bias=bias), embedding)
+        if self.conditioning == "acgan":
+            return ClassifyingHead(self.linear(features, 1, bias=bias), self.linear(features, self.num_classes))
+        if self.conditioning == "concat":
+            joint = self.linear(features + CONCAT_LABEL_UNITS, CONCAT_JOINT_UNITS)
+            linear = self.linear(CONCAT_JOINT_UNITS, 1, bias=bias)
+            return ConcatHead(joint, linear, label_embedding(self.num_classes, CONCAT_LABEL_UNITS))
+        return Head(self.linear(features, 1, bias=bias))
+
+    def driven(self, generator: nn.Module) -> nn.Module:
+        """A generator that was built with these layers, called as ``g(z, y)`` with z as it is drawn.
+
+        The harness calls this, no architecture does: with ``concat``, labels are joined to z before it.
+        """
+        if self.conditioning != "concat":
+            return generator
+        return ConcatGenerator(generator, label_embedding(self.num_classes, self.latent_dim // 2))

@@ -31,7 +31,7 @@ def _layers(spec: RunSpec, entries: Mapping[str, Entry], network: Literal["gener
     chosen = spec.generator if network == "generator" else spec.discriminator
     return Layers(
         num_classes=spec.network_classes,
-        latent_dim=spec.latent_dim,
+        latent_dim=spec.latent_dim if network == "generator" else 0,
         conditioning=spec.conditioning,
         weight_norm=instantiate(entries[f"{network}.weight_norm"], chosen.weight_norm),
         activation_norm=instantiate(entries[f"{network}.norm"], chosen.norm),
@@ -76,7 +76,8 @@ def _build(spec: RunSpec, entries: Mapping[str, Entry]) -> dict[str, _Built]:
     for name in NETWORKS:
         layers = _layers(spec, entries, name)
         with isolated(spec.seed, f"init-{name}"):
-            built[name] = _Built(getattr(architecture, name)(layers), layers)
+            network = getattr(architecture, name)(layers)
+            built[name] = _Built(layers.driven(network) if name == "generator" else network, layers)
         _check_maps(spec, name, layers)
     return built
 

@@ -115,7 +115,8 @@ class RunSpec(_Frozen):
     resolution: PositiveInt
     num_classes: Annotated[int, Field(ge=0)]
     """Classes of the data set; networks see them where ``conditioning`` is not 'none'."""
-    conditioning: Literal["none", "projection"]
+    conditioning: Literal["none", "projection", "acgan", "concat"]
+    """How labels enter the networks: see :mod:`ganbench.conditioning`."""
     latent_dim: PositiveInt
     architecture: Choice
     generator: NetworkSpec

@@ -27,7 +27,7 @@ _OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
         None,
         "Size the block to what 'self' has of it.",
     ),
-    ("--conditioning", "conditioning", str, "NAME", "How labels enter: none or projection."),
+    ("--conditioning", "conditioning", str, "NAME", "How labels enter: none, projection, acgan, concat."),
     ("--dataset", "dataset", str, "NAME", "What to train on."),
     ("--resolution", "resolution", int, "PX", "Image size."),
     ("--num-classes", "num_classes", int, "N", "Classes of the data set."),

@@ -2,9 +2,12 @@
 
 COMPONENTS: dict[str, dict[str, str]] = {
     "architecture": {
+        "biggan": "ganbench.zoo.architecture.biggan:BigGAN",
         "dcgan": "ganbench.zoo.architecture.dcgan:DCGAN",
         "sagan": "ganbench.zoo.architecture.sagan:SAGAN",
         "sngan": "ganbench.zoo.architecture.sngan:SNGAN",
+        "sngan-cnn": "ganbench.zoo.architecture.sngan_cnn:SNGANCNN",
+        "wgan-gp": "ganbench.zoo.architecture.wgan_gp:WGANGP",
     },
     "attention": {
         "linear": "ganbench.zoo.attention.linear:LinearAttention",
@@ -31,8 +34,13 @@ COMPONENTS: dict[str, dict[str, str]] = {
     "normalizer": {
         "batch": "ganbench.zoo.normalizer.batch:Batch",
         "conditional-batch": "ganbench.zoo.normalizer.conditional_batch:ConditionalBatch",
+        "group": "ganbench.zoo.normalizer.group:Group",
+        "instance": "ganbench.zoo.normalizer.instance:Instance",
+        "layer": "ganbench.zoo.normalizer.layer:Layer",
         "none": "ganbench.zoo.normalizer.none:no_normalizer",
+        "self-modulated": "ganbench.zoo.normalizer.self_modulated:SelfModulated",
         "spectral": "ganbench.zoo.normalizer.spectral:spectral",
+        "weight": "ganbench.zoo.normalizer.weight:weight",
     },
 }
 """kind -> name -> ``module:attribute``, imported on use."""

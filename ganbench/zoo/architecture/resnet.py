@@ -1,8 +1,9 @@
-"""The residual networks of SNGAN and SAGAN: blocks, and the two networks built from channel counts.
+"""The residual networks of SNGAN, SAGAN, WGAN-GP and BigGAN: blocks, and networks built from channel counts.
 
 After Miyato et al. (2018), "Spectral Normalization for GANs", appendix B.4, and the released code of SNGAN
-and SAGAN. One thing is written otherwise than there, with the same function: a 1x1 convolution on a skip
-runs at the lower resolution, before the upsampling or after the average pooling with which it commutes.
+and SAGAN; what the other two change is an argument here. One thing is written otherwise than there, with
+the same function: a 1x1 convolution on a skip runs at the lower resolution, before the upsampling or after
+the average pooling with which it commutes.
 
 No activation works in place: at the head of a block it would rectify the skip connection as well.
 """
@@ -21,6 +22,8 @@ from ganbench.api import Condition, DiscriminatorOutput, Initializer, Layers
 
 HiddenWidth = Literal["in", "out"]
 """Which channel count lies between the two convolutions of a discriminator block."""
+Pool = Literal["sum", "mean"]
+"""How a discriminator joins all places before its head."""
 
 
 def upsample(x: Tensor) -> Tensor:
@@ -31,14 +34,24 @@ def upsample(x: Tensor) -> Tensor:
 class GeneratorBlock(nn.Module):
     """norm, ReLU, x2, conv 3x3, norm, ReLU, conv 3x3, plus a skip: [B, I, H, W] -> [B, O, 2H, 2W].
 
-    ``init`` fills the two 3x3 convolutions; None takes the default of ``layers``.
+    ``init`` fills the two 3x3 convolutions; None takes the default of ``layers``. ``vector_dim`` is that of
+    :meth:`Layers.norm`.
     """
 
-    def __init__(self, layers: Layers, in_channels: int, out_channels: int, *, init: Initializer | None = None) -> None:
+    def __init__(
+        self,
+        layers: Layers,
+        in_channels: int,
+        out_channels: int,
+        *,
+        init: Initializer | None = None,
+        first_bias: bool = True,
+        vector_dim: int | None = None,
+    ) -> None:
         super().__init__()
-        self.norm1 = layers.norm(in_channels)
-        self.conv1 = layers.conv(in_channels, out_channels, 3, padding=1, init=init)
-        self.norm2 = layers.norm(out_channels)
+        self.norm1 = layers.norm(in_channels, vector_dim=vector_dim)
+        self.conv1 = layers.conv(in_channels, out_channels, 3, padding=1, bias=first_bias, init=init)
+        self.norm2 = layers.norm(out_channels, vector_dim=vector_dim)
         self.conv2 = layers.conv(out_channels, out_channels, 3, padding=1, init=init)
         self.skip = layers.conv(in_channels, out_channels, 1)
 
@@ -87,12 +100,13 @@ class DiscriminatorBlock(nn.Module):
         down: bool,
         hidden: HiddenWidth,
         init: Initializer | None = None,
+        first_bias: bool = True,
     ) -> None:
         super().__init__()
         width = in_channels if hidden == "in" else out_channels
         self.down = down
         self.norm1 = layers.norm(in_channels)
-        self.conv1 = layers.conv(in_channels, width, 3, padding=1, init=init)
+        self.conv1 = layers.conv(in_channels, width, 3, padding=1, bias=first_bias, init=init)
         self.norm2 = layers.norm(width)
         self.conv2 = layers.conv(width, out_channels, 3, padding=1, init=init)
         identity = in_channels == out_channels and not down
@@ -116,32 +130,46 @@ class ResNetGenerator(nn.Module):
     """
 
     def __init__(
-        self, layers: Layers, channels: Sequence[int], *, start: int = 4, init: Initializer | None = None
+        self,
+        layers: Layers,
+        channels: Sequence[int],
+        *,
+        start: int = 4,
+        init: Initializer | None = None,
+        output_init: Initializer | None = None,
+        first_bias: bool = True,
+        input_dim: int | None = None,
+        vector_dim: int | None = None,
     ) -> None:
         super().__init__()
         self.shape = (channels[0], start, start)
-        self.linear = layers.linear(layers.latent_dim, channels[0] * start * start)
+        self.linear = layers.linear(input_dim or layers.latent_dim, channels[0] * start * start)
         self.blocks = nn.ModuleList()
         self.attention = nn.ModuleList()
         resolution = start
         for before, after in pairwise(channels):
             resolution *= 2
-            self.blocks.append(GeneratorBlock(layers, before, after, init=init))
+            block = GeneratorBlock(layers, before, after, init=init, first_bias=first_bias, vector_dim=vector_dim)
+            self.blocks.append(block)
             self.attention.append(layers.attention(after, resolution))
         self.norm = layers.norm(channels[-1], per_class=False)
-        self.output = layers.conv(channels[-1], 3, 3, padding=1)
+        self.output = layers.conv(channels[-1], 3, 3, padding=1, init=output_init)
+
+    def render(self, start: Tensor, conditions: Sequence[Condition]) -> Tensor:
+        """[B, input_dim], and a condition for each block and for the last norm -> [B, 3, R, R] in [-1, 1]."""
+        h = self.linear(start).unflatten(1, self.shape)
+        *within, last = conditions
+        for block, attention, condition in zip(self.blocks, self.attention, within, strict=True):
+            h = attention(block(h, condition))
+        return torch.tanh(self.output(F.relu(self.norm(h, last))))
 
     def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
         """[B, latent_dim] and int64 [B] or None -> [B, 3, R, R] in [-1, 1]."""
-        condition = Condition(y, z)
-        h = self.linear(z).unflatten(1, self.shape)
-        for block, attention in zip(self.blocks, self.attention, strict=True):
-            h = attention(block(h, condition))
-        return torch.tanh(self.output(F.relu(self.norm(h, condition))))
+        return self.render(z, [Condition(y, z)] * (len(self.blocks) + 1))
 
 
 class ResNetDiscriminator(nn.Module):
-    """:class:`FirstBlock`, :class:`DiscriminatorBlock` for the rest, ReLU, sum over places, head.
+    """:class:`FirstBlock`, :class:`DiscriminatorBlock` for the rest, ReLU, sum or mean over places, head.
 
     One block for each entry of ``channels``, of which the first ``downsamplings`` halve the image. A place
     for attention comes after each block that halves: the others reach no new feature map, and one
@@ -156,10 +184,12 @@ class ResNetDiscriminator(nn.Module):
         *,
         downsamplings: int,
         hidden: HiddenWidth,
+        pool: Pool = "sum",
         head_bias: bool = True,
         init: Initializer | None = None,
     ) -> None:
         super().__init__()
+        self.pool = pool
         self.blocks = nn.ModuleList([FirstBlock(layers, channels[0], init=init)])
         self.attention = nn.ModuleList([layers.attention(channels[0], resolution // 2)])
         for index in range(1, len(channels)):
@@ -176,5 +206,6 @@ class ResNetDiscriminator(nn.Module):
         condition = Condition(y, None)
         for block, attention in zip(self.blocks, self.attention, strict=True):
             x = attention(block(x, condition))
-        output: DiscriminatorOutput = self.head(F.relu(x).sum((2, 3)), y)
+        h = F.relu(x)
+        output: DiscriminatorOutput = self.head(h.sum((2, 3)) if self.pool == "sum" else h.mean((2, 3)), y)
         return output

@@ -22,6 +22,7 @@ _PLANS = {
     32: _Plan((4, 4, 4, 4), (2, 2, 2, 2), 2),
     64: _Plan((16, 8, 4, 2, 1), (1, 2, 4, 8, 16), 4),
     128: _Plan((16, 16, 8, 4, 2, 1), (1, 2, 4, 8, 16, 16), 5),
+    256: _Plan((16, 16, 8, 8, 4, 2, 1), (1, 2, 4, 8, 8, 16, 16), 6),
 }
 
 
@@ -30,7 +31,9 @@ class SAGAN:
 
     Differs from SNGAN in the discriminator's blocks, which widen in their first convolution, in the Glorot
     initialisation, which has gain 1 throughout, and, at 64 px, in a last block that does not downsample.
-    There is no official model at 32 and 64 px: these follow SNGAN's channel counts. Flagged: the released
+    There is no official model at 32, 64 and 256 px. The first two follow SNGAN's channel counts; each
+    further doubling adds a block to both networks, and the one of 256 px is a second block of 8 widths in
+    each, as BigGAN (Brock et al., 2019) lengthens the same networks. Flagged: the released
     code gives the last batch norm of G a decay of 0.9999 and the others 0.999; here all have the decay that
     is set.
 

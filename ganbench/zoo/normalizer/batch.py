@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
-from ganbench.api import Condition, Fraction, Layers, NonNegativeFloat, PositiveFloat, normalizes
+from ganbench.api import Fraction, Layers, NonNegativeFloat, PositiveFloat, normalizes
+from ganbench.zoo.normalizer.plain import Plain
 
 
 @normalizes("activation")
-class Batch(nn.Module):
+class Batch(Plain):
     """Ioffe & Szegedy (2015), over batch and places: [B, C, H, W] -> the same shape.
 
     ``momentum`` is the weight of the new batch in the running statistics, as torch has it: 1 minus the decay
@@ -24,12 +25,7 @@ class Batch(nn.Module):
         eps: PositiveFloat = 1e-5,
         init_std: NonNegativeFloat = 0.0,
     ) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(channels, eps=eps, momentum=momentum)
+        norm = nn.BatchNorm2d(channels, eps=eps, momentum=momentum)
+        super().__init__(norm)
         if init_std > 0:
-            nn.init.normal_(self.norm.weight, 1.0, init_std)
-
-    def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W]; the condition is not used."""
-        output: Tensor = self.norm(x)
-        return output
+            nn.init.normal_(norm.weight, 1.0, init_std)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from ganbench.api import Condition, Fraction, Layers, PositiveFloat, UsageError, normalizes
+from ganbench.zoo.normalizer.modulation import modulate
 
 
 @normalizes("activation")
@@ -16,6 +16,10 @@ class ConditionalBatch(nn.Module):
     and never have a weight normalizer: spectral norm would fix the scale that they are there to learn.
     Where the place asks for one set of parameters for all classes, it is plain batch norm. ``momentum`` is
     the weight of the new batch in the running statistics: 1 minus the decay that papers give.
+
+    Where the architecture gives a vector to condition on, the tables are linear layers on it without bias,
+    with the network's weight normalizer, and the scale is 1 plus what its layer says: Brock et al. (2019),
+    appendix B, as in the authors' PyTorch code.
     """
 
     def __init__(self, channels: int, layers: Layers, *, momentum: Fraction = 0.1, eps: PositiveFloat = 1e-5) -> None:
@@ -26,22 +30,27 @@ class ConditionalBatch(nn.Module):
                 "use --norm-g batch or a conditional recipe"
             )
         self.norm = nn.BatchNorm2d(channels, eps=eps, momentum=momentum, affine=not layers.norm_per_class)
-        self.scale: nn.Embedding | None = None
-        self.shift: nn.Embedding | None = None
-        if layers.norm_per_class:
-            self.scale = nn.Embedding(layers.num_classes, channels)
-            self.shift = nn.Embedding(layers.num_classes, channels)
-            nn.init.ones_(self.scale.weight)
-            nn.init.zeros_(self.shift.weight)
+        self.by_vector = layers.norm_vector_dim is not None
+        self.scale: nn.Module | None = None
+        self.shift: nn.Module | None = None
+        if not layers.norm_per_class:
+            return
+        if layers.norm_vector_dim is not None:
+            self.scale = layers.linear(layers.norm_vector_dim, channels, bias=False)
+            self.shift = layers.linear(layers.norm_vector_dim, channels, bias=False)
+            return
+        self.scale = nn.Embedding(layers.num_classes, channels)
+        self.shift = nn.Embedding(layers.num_classes, channels)
+        nn.init.ones_(self.scale.weight)
+        nn.init.zeros_(self.shift.weight)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """[B, C, H, W] -> [B, C, H, W], each image under the scale and shift of its label."""
+        """[B, C, H, W] -> [B, C, H, W], each image under the scale and shift of its label or vector."""
         h: Tensor = self.norm(x)
         if self.scale is None or self.shift is None:
             return h
+        if self.by_vector:
+            return modulate(h, 1 + self.scale(condition.vector), self.shift(condition.vector))
         if condition.labels is None:
             raise ValueError("conditional batch norm was called without labels")
-        # In h's type: under autocast a float32 table would make every activation after it float32.
-        scale = self.scale(condition.labels).to(h.dtype)[:, :, None, None]
-        shift = self.shift(condition.labels).to(h.dtype)[:, :, None, None]
-        return torch.addcmul(shift, scale, h)
+        return modulate(h, self.scale(condition.labels), self.shift(condition.labels))

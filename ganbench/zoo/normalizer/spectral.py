@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -12,10 +12,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrize
 
 from ganbench.api import PositiveFloat, PositiveInt, UsageError, normalizes
+from ganbench.zoo.normalizer.weights import output_axis, weight_of
 
 M = TypeVar("M", bound=nn.Module)
 _ITERATIONS_AT_WRAPPING = 15
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+Advance = Literal["always", "real-only"]
 
 
 class _Divide(torch.autograd.Function):
@@ -44,15 +45,18 @@ class SpectralNorm(nn.Module):
     """The parametrization: a weight to itself over its largest singular value, as estimated by u and v.
 
     The weight counts as a matrix [outputs, rest]; ``dim`` is the axis of the outputs. Each use in training
-    mode does ``iterations`` power iterations, one in evaluation mode none. The estimate is made in float32,
-    or in float64 for a float64 weight, also under autocast.
+    mode does ``iterations`` power iterations, one in evaluation mode none; nor, where ``advance`` is
+    'real-only', one while ``fake_pass`` is set, as :class:`ganbench.api.FreezesOnFakes` has it. The estimate
+    is made in float32, or in float64 for a float64 weight, also under autocast.
     """
 
     u: Tensor
     v: Tensor
 
-    def __init__(self, weight: Tensor, dim: int, *, iterations: int, eps: float) -> None:
+    def __init__(self, weight: Tensor, dim: int, *, iterations: int, eps: float, advance: Advance = "always") -> None:
         super().__init__()
+        self.advance = advance
+        self.fake_pass = False
         self.dim = dim
         self.iterations = iterations
         self.eps = eps
@@ -80,6 +84,11 @@ class SpectralNorm(nn.Module):
         rest = sorted(axes[1:])
         return self.v.view([weight.shape[axis] for axis in rest]).permute([rest.index(a) for a in axes[1:]])
 
+    @property
+    def _moves(self) -> bool:
+        """Whether this use advances u and v."""
+        return self.training and not (self.fake_pass and self.advance == "real-only")
+
     @torch.no_grad()
     def _estimate(self, matrix: Tensor, v_buffer: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
         """u, v and sigma after so many power iterations, which the buffers keep. Never the buffers
@@ -105,7 +114,7 @@ class SpectralNorm(nn.Module):
             rows = weight.permute(axes)
             matrix = rows.flatten(1).to(_wide(weight))
             u, v, sigma = self._estimate(
-                matrix.detach(), self._v_like(weight, axes), self.iterations if self.training else 0
+                matrix.detach(), self._v_like(weight, axes), self.iterations if self._moves else 0
             )
             normalized: Tensor = _Divide.apply(matrix, u, v, sigma)
             back = sorted(range(len(axes)), key=axes.__getitem__)
@@ -123,25 +132,22 @@ def _without_autocast(device: str) -> AbstractContextManager[object]:
 
 
 @normalizes("weight")
-def spectral(module: M, *, iterations: PositiveInt = 1, eps: PositiveFloat = 1e-12) -> M:
+def spectral(module: M, *, iterations: PositiveInt = 1, eps: PositiveFloat = 1e-12, advance: Advance = "always") -> M:
     """Miyato et al. (2018): ``module.weight`` over its spectral norm, by the power method.
 
     As in the paper, one iteration per use in training, and the gradient stops at the singular vectors.
     The singular vectors start at random and are iterated 15 times at once, so that the first sigma is
-    already within a few percent. A transposed convolution has its outputs on axis 1. Differs from the
-    released code of SAGAN in that D's vectors move on every training pass, not only on the one over real
-    images.
+    already within a few percent. A transposed convolution has its outputs on axis 1. With
+    ``advance="real-only"`` the vectors of D stand still while it sees generated images only, as in the
+    released code of SAGAN; else they move on every use in training, as with torch's own.
     """
-    weight = module.weight
-    if not isinstance(weight, Tensor):
-        raise TypeError(f"{type(module).__name__} has no weight tensor to normalize")
+    weight = weight_of(module)
     if not weight.is_meta and not weight.any():
         raise UsageError(
             "a weight of zeros has no spectral norm: initialise it otherwise, or scale the block's output by "
             "a parameter that starts at 0, as the built-in self-attention does"
         )
-    dim = 1 if isinstance(module, _TRANSPOSED) else 0
     # unsafe=True skips a trial run, which would advance u and v.
-    norm = SpectralNorm(weight, dim, iterations=iterations, eps=eps)
+    norm = SpectralNorm(weight, output_axis(module), iterations=iterations, eps=eps, advance=advance)
     parametrize.register_parametrization(module, "weight", norm, unsafe=True)
     return module

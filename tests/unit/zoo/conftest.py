@@ -15,8 +15,13 @@ from ganbench.zoo.attention.residual import Residual
 from ganbench.zoo.attention.self_attention import SelfAttention
 from ganbench.zoo.normalizer.batch import Batch
 from ganbench.zoo.normalizer.conditional_batch import ConditionalBatch
+from ganbench.zoo.normalizer.group import Group
+from ganbench.zoo.normalizer.instance import Instance
+from ganbench.zoo.normalizer.layer import Layer
 from ganbench.zoo.normalizer.none import no_normalizer
+from ganbench.zoo.normalizer.self_modulated import SelfModulated
 from ganbench.zoo.normalizer.spectral import spectral
+from ganbench.zoo.normalizer.weight import weight
 
 MakeLayers = Callable[..., Layers]
 
@@ -25,6 +30,11 @@ NORMALIZERS: dict[str, Callable[..., nn.Module]] = {
     "spectral": spectral,
     "batch": Batch,
     "conditional-batch": ConditionalBatch,
+    "self-modulated": SelfModulated,
+    "instance": Instance,
+    "layer": Layer,
+    "group": Group,
+    "weight": weight,
 }
 ATTENTION: dict[str, Callable[..., nn.Module]] = {"self": SelfAttention, "residual": Residual}
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrize
+from zoo_parts import ARCHITECTURES, CONDITIONAL_ONLY, EVERY_ARCHITECTURE, LATENT, least, of_type, parameters, silence
 
 from ganbench.api import Condition, Layers
 from ganbench.zoo.architecture.dcgan import DCGAN
@@ -18,17 +19,6 @@ from ganbench.zoo.architecture.sngan import SNGAN
 from ganbench.zoo.attention.residual import Residual
 from ganbench.zoo.attention.self_attention import SelfAttention
 from ganbench.zoo.normalizer.conditional_batch import ConditionalBatch
-
-ARCHITECTURES = {"dcgan": DCGAN, "sagan": SAGAN, "sngan": SNGAN}
-EVERY_ARCHITECTURE = [(n, r) for n, c in ARCHITECTURES.items() for r in c.resolutions]
-
-
-def parameters(module):
-    return sum(p.numel() for p in module.parameters())
-
-
-def of_type(module, kind):
-    return [m for m in module.modules() if isinstance(m, kind)]
 
 
 @pytest.mark.parametrize(
@@ -106,11 +96,11 @@ def test_every_feature_map_is_offered_once(layers, name, resolution):
     model = ARCHITECTURES[name](resolution)
     for build in (model.generator, model.discriminator):
         with torch.device("meta"):
-            asked = layers()
+            asked = layers(**least(name))
             build(asked)
             offered = tuple(asked.feature_maps)
             assert len(set(offered)) == len(offered)
-            assert len(of_type(build(layers(attention_at=offered)), SelfAttention)) == len(offered)
+            assert len(of_type(build(layers(attention_at=offered, **least(name))), SelfAttention)) == len(offered)
 
 
 def test_sagan_offers_the_feature_maps_of_the_paper_in_both_networks(layers):
@@ -122,12 +112,24 @@ def test_sagan_offers_the_feature_maps_of_the_paper_in_both_networks(layers):
     assert d.feature_maps == [64, 32, 16, 8, 4]
 
 
-@pytest.mark.parametrize("conditional", [False, True])
-@pytest.mark.parametrize(("name", "resolution"), EVERY_ARCHITECTURE)
+def test_sagan_256_has_one_block_more_than_128_in_each_network_where_biggan_has_it(layers):
+    with torch.device("meta"):
+        g, d = layers(), layers()
+        generator, discriminator = SAGAN(256).generator(g), SAGAN(256).discriminator(d)
+    assert [b.conv2.out_channels // 64 for b in generator.blocks] == [16, 8, 8, 4, 2, 1]
+    assert [b.conv2.out_channels // 64 for b in discriminator.blocks] == [1, 2, 4, 8, 8, 16, 16]
+    assert g.feature_maps == [8, 16, 32, 64, 128, 256]
+    assert d.feature_maps == [128, 64, 32, 16, 8, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "resolution", "conditional"),
+    [(n, r, c) for n, r in EVERY_ARCHITECTURE for c in (False, True) if c or n not in CONDITIONAL_ONLY],
+)
 def test_networks_map_to_images_and_logits_and_every_parameter_learns(layers, name, resolution, conditional):
     classes = 5 if conditional else 0
     model = ARCHITECTURES[name](resolution, width=8)
-    common = {"weight_norm": "spectral", "num_classes": classes, "latent_dim": 12, "attention_at": (16, 12)}
+    common = {"weight_norm": "spectral", "num_classes": classes, "latent_dim": LATENT, "attention_at": (16, 12)}
     generator = model.generator(layers(norm="conditional-batch" if conditional else "batch", **common))
     discriminator = model.discriminator(
         layers(norm="none", conditioning="projection" if conditional else "none", **common)
@@ -138,7 +140,7 @@ def test_networks_map_to_images_and_logits_and_every_parameter_learns(layers, na
         nn.init.constant_(block.gamma, 0.5)
     y = torch.tensor([0, 4, 2]) if conditional else None
 
-    images = generator(torch.randn(3, 12), y)
+    images = generator(torch.randn(3, LATENT), y)
     assert images.shape == (3, 3, resolution, resolution)
     assert images.abs().max() <= 1
     assert images.std() > 0
@@ -159,14 +161,14 @@ def test_memory_format_changes_nothing_but_rounding(layers, name):
     torch.set_default_dtype(torch.float64)
     try:
         model = ARCHITECTURES[name](32, width=8)
-        asked = layers("spectral", latent_dim=6, attention_at=(16,))
+        asked = layers("spectral", attention_at=(16,), **least(name))
         networks = model.generator(asked), model.discriminator(asked)
-        z = torch.randn(2, 6)
+        z, y = torch.randn(2, LATENT), torch.tensor([3, 1])
         results = []
         for memory_format in (torch.contiguous_format, torch.channels_last):
             generator, discriminator = (n.eval().to(memory_format=memory_format) for n in networks)
-            images = generator(z, None)
-            results.append((images, discriminator(images.to(memory_format=memory_format), None).logits))
+            images = generator(z, y)
+            results.append((images, discriminator(images.to(memory_format=memory_format), y).logits))
     finally:
         torch.set_default_dtype(torch.float32)
     for first, second in zip(*results, strict=True):
@@ -181,7 +183,7 @@ def test_width_scales_the_channels_of_every_layer(layers):
                     [
                         c.out_channels
                         for c in of_type(
-                            getattr(ARCHITECTURES[name](resolution, width=w), build)(layers()),
+                            getattr(ARCHITECTURES[name](resolution, width=w), build)(layers(**least(name))),
                             (nn.Conv2d, nn.ConvTranspose2d),
                         )
                         if c.out_channels != 3
@@ -206,12 +208,16 @@ def test_which_blocks_of_the_discriminators_downsample(layers):
                 getattr(b, "down", True) for b in ARCHITECTURES[name](resolution).discriminator(layers()).blocks
             ]
             for name, resolution in EVERY_ARCHITECTURE
-            if name != "dcgan"
+            if name in ("sngan", "sagan", "biggan")
         }
     yes, no = True, False
     for name in ("sngan", "sagan"):
         assert down[name, 32] == [yes, yes, no, no]
         assert down[name, 128] == [yes, yes, yes, yes, yes, no]
+    assert down["sagan", 256] == [yes, yes, yes, yes, yes, yes, no]
+    assert down["biggan", 32] == [yes, yes, no, no]
+    assert down["biggan", 64] == [yes, yes, yes, yes, no]
+    assert down["biggan", 128] == [yes, yes, yes, yes, yes, no]
     assert down["sngan", 48] == [yes, yes, yes, yes, no]
     assert down["sngan", 64] == [yes] * 5
     assert down["sagan", 64] == [yes, yes, yes, yes, no]
@@ -293,11 +299,6 @@ def test_dcgan_is_the_published_chain(layers):
         h = F.leaky_relu(normalized(F.conv2d(h, conv.weight, stride=2, padding=1)), 0.2)
     expected = h.flatten(1) @ discriminator.head.linear.weight[0]
     torch.testing.assert_close(discriminator(x, y).logits, expected, rtol=1e-4, atol=1e-5)
-
-
-def silence(conv):
-    nn.init.zeros_(conv.weight)
-    nn.init.zeros_(conv.bias)
 
 
 @pytest.mark.parametrize("hidden", ["in", "out"])

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from ganbench.api import Condition, UsageError
+from ganbench.api import Condition, FreezesOnFakes, UsageError
 from ganbench.options import resolve_options
 from ganbench.zoo.normalizer.batch import Batch
 from ganbench.zoo.normalizer.conditional_batch import ConditionalBatch
@@ -104,6 +104,31 @@ def test_vectors_move_on_each_training_use_and_never_in_evaluation(kind):
     assert not torch.equal(moved, start)
     assert module.weight.shape == first.shape
     assert not torch.equal(norm_of(module).u, moved)
+
+
+@pytest.mark.parametrize("advance", ["always", "real-only"])
+def test_on_a_pass_over_generated_images_the_vectors_stand_still_only_if_asked(advance):
+    module = spectral(nn.Linear(6, 4), advance=advance)
+    norm = norm_of(module)
+    nn.init.normal_(original(module))
+    assert isinstance(norm, FreezesOnFakes)
+    start = norm.u.clone()
+    norm.fake_pass = True
+    held = module.weight
+    assert torch.equal(norm.u, start) == (advance == "real-only")
+    if advance == "real-only":
+        torch.testing.assert_close(held, original(module) / (norm.u @ original(module) @ norm.v))
+        held.sum().backward()  # G's gradient passes all the same
+        assert original(module).grad.any()
+    norm.fake_pass = False
+    before = norm.u.clone()
+    assert module.weight.shape == (4, 6)
+    assert not torch.equal(norm.u, before)
+
+
+def test_the_mark_of_a_pass_is_no_part_of_the_state():
+    module = spectral(nn.Linear(6, 4), advance="real-only")
+    assert set(module.state_dict()) == {"bias", *(f"parametrizations.weight.{k}" for k in ("original", "0.u", "0.v"))}
 
 
 def test_two_uses_before_one_backward_pass():
@@ -256,7 +281,7 @@ def test_roles_and_options_are_declared():
     assert spectral.roles == ("weight",)
     assert Batch.roles == ConditionalBatch.roles == ("activation",)
     assert no_normalizer.roles == ("weight", "activation")
-    assert resolve_options(spectral, {}, "sn") == {"iterations": 1, "eps": 1e-12}
+    assert resolve_options(spectral, {}, "sn") == {"iterations": 1, "eps": 1e-12, "advance": "always"}
     assert resolve_options(Batch, {}, "n") == {"momentum": 0.1, "eps": 1e-5, "init_std": 0.0}
     assert resolve_options(ConditionalBatch, {"momentum": 0.001}, "n") == {"momentum": 0.001, "eps": 1e-5}
     assert resolve_options(no_normalizer, {}, "n") == {}
