@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganbench.conditioning import DiscriminatorOutput
 from ganbench.conformance.report import Broken, Cost
 from ganbench.cost import count_parameters
 from ganbench.errors import UsageError
@@ -66,9 +67,10 @@ class Subject:
 
 
 def call(module: Callable[..., Any], inputs: Inputs) -> Tensor:
-    """The output, or the logits of a discriminator's."""
+    """The output; of a discriminator's all that it says of an image, in one number."""
     out = module(*inputs)
-    out = getattr(out, "logits", out)
+    if isinstance(out, DiscriminatorOutput):
+        out = out.logits if out.class_logits is None else out.logits + out.class_logits.sum(1)
     if not isinstance(out, Tensor):
         raise Broken("a tensor", f"{type(out).__name__}", "forward returns nothing or several values")
     return out
