@@ -7,7 +7,10 @@ architecture    :class:`Architecture`: ``C(resolution, *, ...)`` that builds a g
 attention       ``C(channels, layers, *, ...)``: an nn.Module, [B, C, H, W] -> [B, C, H, W]
 normalizer      decorated with :func:`normalizes`; for the role ``weight`` ``f(module, *, ...) -> module``; for
                 the role ``activation`` ``C(channels, layers, *, ...)``: an nn.Module, ``norm(x, condition)``
-loss            :class:`Loss`: ``C(*, ...)`` with the discriminator's and the generator's term
+loss            :class:`Loss` or :class:`RelativisticLoss`: ``C(*, ...)`` with D's and G's term
+regularizer     :class:`Regularizer`: ``C(*, ...)``, called as ``r(update) -> penalty``; an nn.Module where it has
+                state, which is then part of every checkpoint
+augmentation    :class:`Augmentation`: ``C(*, ...)``, called as ``a(images, draws) -> images``
 dataset         ``f(resolution, *, ...) -> ImageData``
 extractor       decorated with :func:`extracts`: ``f(*, ...)`` that makes a torch-fidelity FeatureExtractorBase
                 with the layers that isc, fid, kid and prc read by default
@@ -32,13 +35,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from ganbench.conditioning import DiscriminatorOutput
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError, UsageError
 from ganbench.layers import Condition, Initializer, Layers
-from ganbench.options import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
+from ganbench.options import Decay, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from ganbench.penalty import Combination, DiscriminatorUpdate, input_gradients, per_image_doubts
 from ganbench.random import generator
 from ganbench.registry import register
 
@@ -47,8 +52,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Architecture",
+    "Augmentation",
+    "Combination",
     "Condition",
+    "Decay",
     "DiscriminatorOutput",
+    "DiscriminatorUpdate",
     "ExtractorCard",
     "Fraction",
     "FreezesOnFakes",
@@ -59,13 +68,18 @@ __all__ = [
     "Loss",
     "MissingError",
     "NonNegativeFloat",
+    "NonNegativeInt",
     "PositiveFloat",
     "PositiveInt",
+    "Regularizer",
+    "RelativisticLoss",
     "UsageError",
     "extracts",
     "generator",
+    "input_gradients",
     "load_results",
     "normalizes",
+    "per_image_doubts",
     "register",
 ]
 
@@ -109,6 +123,41 @@ class FreezesOnFakes(Protocol):
     """
 
     fake_pass: bool
+
+
+class RelativisticLoss(Protocol):
+    """A loss on differences between real and generated images, which G's term needs too."""
+
+    needs_real: Literal[True]
+
+    def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What D minimises."""
+
+    def generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        """What G minimises; as many real logits as fake ones, without a graph.
+
+        They are of the images that D's last update was shown, each repeated where G's update draws more.
+        """
+
+
+class Regularizer(Protocol):
+    """A penalty that is added to D's loss. It never steps an optimizer.
+
+    ``default_weight`` and ``default_interval`` (1 and 1 where it has none) are what the user may change; see
+    :class:`ganbench.regularizers.Regularizers`. No option may have the name ``weight`` or ``interval``. A
+    static method ``doubts(combination: Combination) -> list[str]``, where it has one, says in a line each why
+    a combination may make little sense: the user is warned and the run goes on.
+    """
+
+    def __call__(self, update: DiscriminatorUpdate) -> Tensor:
+        """The penalty on one update, a scalar."""
+
+
+class Augmentation(Protocol):
+    """A random view of the images that D is shown, real and generated, in D's and in G's update."""
+
+    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        """[B, 3, R, R] in [-1, 1] -> the same shape, differentiable; all chance comes from ``draws`` (CPU)."""
 
 
 @dataclass(frozen=True)

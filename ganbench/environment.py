@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,9 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def describe(device: torch.device, deterministic: bool, entries: Mapping[str, Entry]) -> dict[str, Any]:
+def describe(
+    device: torch.device, deterministic: bool, entries: Mapping[str, Entry], warnings: Sequence[str]
+) -> dict[str, Any]:
     """The content of ``env.json``."""
     return {
         "python": sys.version.split()[0],
@@ -89,4 +91,5 @@ def describe(device: torch.device, deterministic: bool, entries: Mapping[str, En
             key: {"name": e.name, "provider": e.provider, "version": e.version, "target": e.target}
             for key, e in entries.items()
         },
+        "warnings": list(warnings),
     }

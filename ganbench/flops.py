@@ -29,16 +29,33 @@ _MAPPING: dict[Any, Callable[..., int]] = {torch.ops.aten.mv: _matrix_vector, to
 def count_step(trainer: Trainer) -> int:
     """FLOPs of one step (n_dis updates of D, one of G), forward and backward; a multiply-add is two.
 
-    Counted on a copy of both networks, so that nothing of the run moves. Normalization, activations and
-    the optimizer count 0, as is the field's habit.
+    The mean over steps: a regularizer adds what a step with it costs more than one without, over its
+    interval, rounded to a whole number. Counted on a copy, so that nothing of the run moves. Normalization,
+    activations and the optimizer count 0, as is the field's habit.
     """
-    twin = copy.copy(trainer)
-    twin.generator, twin.discriminator = copy.deepcopy((trainer.generator, trainer.discriminator))
-    twin.ema = None
-    twin.optimizer_g = torch.optim.SGD(twin.generator.parameters(), 0.0)  # type: ignore[assignment]
-    twin.optimizer_d = torch.optim.SGD(twin.discriminator.parameters(), 0.0)  # type: ignore[assignment]
+    twin = _twin(trainer)
+    regularizers = twin.objective.regularizers
+    parts, regularizers.parts = regularizers.parts, []
+    bare = total = _count(twin)
+    for part in parts:
+        regularizers.parts = [part._replace(interval=1)]
+        total += round((_count(twin) - bare) / part.interval)
+    return total
+
+
+def _twin(trainer: Trainer) -> Trainer:
+    """A copy that shares only what training does not move, without moving average and optimizer state."""
+    shared = {id(trainer.batches): trainer.batches}
+    left_out = (trainer.ema, trainer.optimizer_g, trainer.optimizer_d)
+    twin = copy.deepcopy(trainer, shared | dict.fromkeys(map(id, left_out)))
+    twin.optimizer_g = torch.optim.SGD(twin.generator.parameters(), 0.0)
+    twin.optimizer_d = torch.optim.SGD(twin.discriminator.parameters(), 0.0)
+    return twin
+
+
+def _count(trainer: Trainer) -> int:
     with FlopCounterMode(display=False, custom_mapping=_MAPPING) as counter:
-        twin.step(0, 0.0)
+        trainer.step(0, 0.0)
     return int(counter.get_total_flops())
 
 

@@ -10,7 +10,7 @@ import functools
 import inspect
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Annotated, Any, get_type_hints
 
@@ -22,10 +22,14 @@ PositiveInt = Annotated[int, Field(gt=0)]
 """An option that is a whole number of at least 1."""
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """An option that is a finite number above 0."""
+NonNegativeInt = Annotated[int, Field(ge=0)]
+"""An option that is a whole number of at least 0."""
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """An option that is a finite number of at least 0."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 """An option between 0 and 1, both included."""
+Decay = Annotated[float, Field(ge=0, lt=1)]
+"""An option that is the share of the past in a running average: at least 0, below 1."""
 
 
 def complain(where: str, error: ValidationError, known: Mapping[str, Any]) -> UsageError:
@@ -66,17 +70,19 @@ def option_model(component: Callable[..., Any]) -> type[BaseModel]:
     return create_model("Options", __config__=ConfigDict(extra="forbid", strict=True), **fields)
 
 
-def resolve_options(component: Callable[..., Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+def resolve_options(
+    component: Callable[..., Any], given: Mapping[str, Any], where: str, beside: Sequence[str] = ()
+) -> dict[str, Any]:
     """All options of a component with the given values in place of the defaults, as JSON values.
 
-    ``where`` is the prefix that a user would write in ``--set``. Raises UsageError for an unknown key
-    (with the nearest), a wrong type or a value out of range.
+    ``where`` is the prefix that a user would write in ``--set``, ``beside`` what can be set there that is no
+    option. Raises UsageError for an unknown key (with the nearest), a wrong type or a value out of range.
     """
     model = option_model(component)
     try:
         return model.model_validate_json(json.dumps(dict(given))).model_dump(mode="json")
     except ValidationError as error:
-        raise complain(where, error, model.model_fields) from None
+        raise complain(where, error, {**model.model_fields, **dict.fromkeys(beside)}) from None
 
 
 def typed_options(component: Callable[..., Any], resolved: Mapping[str, Any]) -> dict[str, Any]:

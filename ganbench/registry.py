@@ -22,6 +22,8 @@ from ganbench.zoo import COMPONENTS
 KINDS = (
     "architecture",
     "loss",
+    "regularizer",
+    "augmentation",
     "normalizer",
     "attention",
     "dataset",

@@ -21,6 +21,7 @@ COMPONENT_KEYS: dict[str, str] = {
     "architecture": "architecture",
     "attention": "attention",
     "loss": "loss",
+    "augmentation": "augmentation",
     "generator.weight_norm": "normalizer",
     "generator.norm": "normalizer",
     "discriminator.weight_norm": "normalizer",
@@ -29,6 +30,15 @@ COMPONENT_KEYS: dict[str, str] = {
     "dataset": "dataset",
 }
 """Where a spec names a component -> its kind."""
+
+COMPONENT_LISTS = {"regularizers": "regularizer"}
+"""Where a spec names any number of components of one kind, each at most once -> the kind."""
+
+DEFAULTS = {"augmentation": "none"}
+"""What is chosen where neither recipe nor user names a component."""
+
+SCHEDULE = {"weight": 1.0, "interval": 1}
+"""What a spec says of a listed component besides its options; the component's ``default_*`` comes first."""
 
 ABSENT_AT_FIRST = ("dataset", "evaluation.extractor")
 """What a spec may name although it is not at hand: it can be shown, not run."""
@@ -42,9 +52,11 @@ class Resolved:
 
     spec: RunSpec
     entries: dict[str, Entry]
-    """By key, as in COMPONENT_KEYS, but for the missing."""
+    """By key, as in COMPONENT_KEYS and, with the name behind, COMPONENT_LISTS; but for the missing."""
     missing: dict[str, GanbenchError]
     """By key, why a data set or an extractor is not at hand."""
+    warnings: list[str]
+    """Why parts that are allowed together may make little sense together."""
 
 
 def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any], prefix: str = "") -> Draft:
@@ -54,6 +66,8 @@ def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any], prefix: str = 
         path = f"{prefix}{key}"
         if path in COMPONENT_KEYS:
             merged[key] = _merge_choice(merged.get(key, {}), value)
+        elif path in COMPONENT_LISTS:
+            merged[key] = _merge_list(path, merged.get(key, {}), value)
         elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
             merged[key] = merge(merged[key], value, f"{path}.")
         elif isinstance(value, Mapping):
@@ -70,6 +84,32 @@ def _merge_choice(weaker: Any, stronger: Any) -> Any:
         return stronger
     renamed = stronger.get("name", weaker.get("name")) != weaker.get("name")
     return dict(stronger) if renamed else {**weaker, **stronger}
+
+
+def _merge_list(path: str, weaker: Any, stronger: Any) -> Any:
+    """A list takes the place of what was there; a table by name changes or adds only what it names."""
+    if not isinstance(stronger, Mapping):
+        return stronger
+    for name, table in stronger.items():
+        if not isinstance(table, Mapping):
+            raise UsageError(f"{path}.{name} should be a table, as in --set {path}.{name}.weight=1")
+    by_name = weaker if isinstance(weaker, Mapping) else {item.get("name"): item for item in _items(path, weaker)}
+    changed = {name: {"name": name, **by_name.get(name, {}), **table} for name, table in stronger.items()}
+    merged = {**by_name, **changed}
+    return merged if isinstance(weaker, Mapping) else list(merged.values())
+
+
+def _items(path: str, value: Any) -> list[Draft]:
+    """The components of a list, of a table by name, or of a single name, as tables."""
+    if isinstance(value, Mapping):
+        return list(value.values())
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, (str, Mapping)) for item in items):
+        raise UsageError(f"{path} should be a list of names or of tables with a name, as in --set '{path}=[\"NAME\"]'")
+    tables = [_as_table(item) for item in items]
+    if not all(isinstance(table.get("name"), str) for table in tables):
+        raise UsageError(f"each of {path} needs a name, as in --set '{path}=[{{ name = \"NAME\", weight = 1.0 }}]'")
+    return tables
 
 
 def nest(path: Sequence[str], value: Any) -> Draft:
@@ -103,6 +143,7 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
         table = draft
         for parent in parents:
             table = table.setdefault(parent, {})
+        table.setdefault(last, DEFAULTS.get(key))
         try:
             entries[key], table[last] = _resolve_choice(registry, kind, key, table.get(last))
         except GanbenchError as error:
@@ -111,10 +152,16 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
                 raise
             missing[key] = error
             table[last] = {"name": name, "provider": ""}
+    for key, kind in COMPONENT_LISTS.items():
+        found, draft[key] = _resolve_list(registry, kind, key, draft.get(key, []))
+        entries |= found
     _settle_attention(draft, asked, entries["attention"])
+    _settle_classification(draft, asked)
     spec = _validate(draft, str(recipe.path))
     _check_parts(spec, entries)
-    return Resolved(spec, entries, missing)
+    from ganbench.combination import doubts
+
+    return Resolved(spec, entries, missing, doubts(spec, entries))
 
 
 def _as_table(value: Any) -> Draft:
@@ -122,7 +169,25 @@ def _as_table(value: Any) -> Draft:
     return dict(value) if isinstance(value, Mapping) else {"name": value}
 
 
-def _resolve_choice(registry: Registry, kind: str, key: str, value: Any) -> tuple[Entry, Draft]:
+def _resolve_list(registry: Registry, kind: str, key: str, value: Any) -> tuple[dict[str, Entry], list[Draft]]:
+    """The components of a list by name, in their order, so that equal runs have equal specs."""
+    entries: dict[str, Entry] = {}
+    choices: dict[str, Draft] = {}
+    for item in _items(key, value):
+        own = {field: item.pop(field) for field in SCHEDULE if field in item}
+        entry, choice = _resolve_choice(registry, kind, f"{key}.{item.get('name')}", item, beside=tuple(SCHEDULE))
+        if entry.name in choices:
+            raise UsageError(f"{key} names '{entry.name}' twice: give it once, with the sum of the weights")
+        component = entry.load()
+        defaults = {field: getattr(component, f"default_{field}", usual) for field, usual in SCHEDULE.items()}
+        entries[f"{key}.{entry.name}"] = entry
+        choices[entry.name] = choice | defaults | own
+    return entries, [choices[name] for name in sorted(choices)]
+
+
+def _resolve_choice(
+    registry: Registry, kind: str, key: str, value: Any, beside: Sequence[str] = ()
+) -> tuple[Entry, Draft]:
     if not isinstance(value, (str, Mapping)):
         raise UsageError(f"{key} should name a component of kind {kind}, as in --set {key}=NAME")
     options = _as_table(value)
@@ -135,7 +200,7 @@ def _resolve_choice(registry: Registry, kind: str, key: str, value: Any) -> tupl
     if role is not None and role not in getattr(component, "roles", ()):
         fitting = [e.name for e in registry.entries(kind) if e.built_in and role in e.load().roles]
         raise UsageError(f"normalizer '{name}' is none for {key}; these are: {', '.join(fitting)}")
-    resolved = resolve_options(component, options, key)
+    resolved = resolve_options(component, options, key, beside)
     return entry, {"name": entry.name, "provider": entry.identity, "options": resolved}
 
 
@@ -155,6 +220,15 @@ def _settle_attention(draft: Draft, asked: Draft, block: Entry) -> None:
         raise UsageError("--attention-at places a block, and none is chosen: add --attention self")
     draft["attention_at"] = []
     draft["attention_in"] = "both"
+
+
+def _settle_classification(draft: Draft, asked: Draft) -> None:
+    """Without an auxiliary classifier there is nothing to weigh, so that equal runs have equal specs."""
+    if draft.get("conditioning") == "acgan":
+        return
+    if "classification" in asked:
+        raise UsageError("classification weighs an auxiliary classifier, and there is none: add --conditioning acgan")
+    draft.pop("classification", None)
 
 
 def _validate(draft: Draft, source: str) -> RunSpec:

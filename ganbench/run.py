@@ -14,15 +14,16 @@ from typing import Any
 import torch
 
 from ganbench.checkpoint import Checkpoints
+from ganbench.combination import doubts
 from ganbench.cost import count_parameters
 from ganbench.data import Batches, ImageData
 from ganbench.environment import describe
 from ganbench.errors import GanbenchError
 from ganbench.evaluate.evaluator import Evaluator
 from ganbench.networks import build_networks
+from ganbench.objective import build_objective
 from ganbench.progress import Progress
 from ganbench.registry import Entry
-from ganbench.resolve import instantiate
 from ganbench.spec import RunSpec
 from ganbench.store import RESULT_SCHEMA, RunFolder, file_sha256, write_json
 from ganbench.train import Interrupted, TrainingRun
@@ -49,13 +50,13 @@ def execute(
 
     Raises Interrupted when told to stop; an unexpected error is recorded in ``failure.json`` and raised.
     """
-    write_json(folder.path / "env.json", describe(device, deterministic, entries))
+    write_json(folder.path / "env.json", describe(device, deterministic, entries, doubts(spec, entries)))
     folder.failure.unlink(missing_ok=True)
     try:
         trainer = Trainer(
             spec,
             build_networks(spec, entries),
-            instantiate(entries["loss"], spec.loss)(),
+            build_objective(spec, entries),
             Batches(data.train, spec.batch, spec.seed, device),
             device,
         )

@@ -13,12 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from ganbench.budget import Amount
 from ganbench.errors import UsageError
-from ganbench.options import Fraction, PositiveFloat, PositiveInt
+from ganbench.options import Decay, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
 ALGO_VERSION = 1
 """Raised whenever the harness would compute something else from the same spec."""
-
-Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Frozen(BaseModel):
@@ -32,6 +30,14 @@ class Choice(_Frozen):
     provider: str
     """``ganbench``, a distribution with its version, or a plug-in file with its sha256; empty if absent."""
     options: dict[str, JsonValue] = {}
+
+
+class RegularizerChoice(Choice):
+    """A penalty on D, added to its loss."""
+
+    weight: PositiveFloat
+    interval: PositiveInt
+    """Updates of D from one in which it is applied, at so many times its weight, to the next."""
 
 
 class DatasetChoice(Choice):
@@ -52,17 +58,30 @@ class OptimizerSpec(_Frozen):
 
     lr_g: PositiveFloat
     lr_d: PositiveFloat
-    beta1: Beta
-    beta2: Beta
+    beta1: Decay
+    beta2: Decay
     eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+    """An L2 penalty in both networks' gradients, as Adam (not AdamW) has it."""
     decay_from: Fraction | None = None
     """Share of the budget at which both learning rates start to fall linearly to 0; None: never."""
+
+
+class ClassificationSpec(_Frozen):
+    """Weights of the class cross-entropy where D has an auxiliary classifier; 1 as in AC-GAN's paper."""
+
+    real: NonNegativeFloat = 1.0
+    """In D's loss, on real images."""
+    fake: NonNegativeFloat = 1.0
+    """In D's loss, on generated images; 0 in the codes that let D learn classes from real images alone."""
+    generator: NonNegativeFloat = 1.0
+    """In G's loss; the code of WGAN-GP has 0.1."""
 
 
 class EMASpec(_Frozen):
     """An exponential moving average of the generator's weights."""
 
-    decay: Beta
+    decay: Decay
     start: Annotated[int, Field(ge=0)] = 0
     """Generator step up to which the average is a plain copy."""
 
@@ -128,6 +147,11 @@ class RunSpec(_Frozen):
     attention_match: Literal["none", "parameters", "flops"] = "none"
     """What the block is sized to share with the reference block 'self', place by place."""
     loss: Choice
+    regularizers: tuple[RegularizerChoice, ...] = ()
+    """Of D; each at most once, by name."""
+    augmentation: Choice = Choice(name="none", provider="ganbench")
+    """Of all images that D is shown."""
+    classification: ClassificationSpec = ClassificationSpec()
     optimizer: OptimizerSpec
     n_dis: PositiveInt
     """Updates of D for one of G."""
@@ -189,11 +213,15 @@ def identity(content: Any) -> str:
 
 
 def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested tables as dotted keys, as ``--set`` takes them."""
+    """Nested tables as dotted keys, as ``--set`` takes them; components in a list by their names."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(item, dict) and "name" in item for item in value):
+            for item in value:
+                rest = {k: v for k, v in item.items() if k != "name"}
+                flat |= flatten(rest, f"{prefix}{key}.{item['name']}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

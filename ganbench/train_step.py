@@ -2,59 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
 
 from ganbench.data import Batches
 from ganbench.ema import EMA
+from ganbench.judge import Judge, frozen
 from ganbench.networks import Networks
+from ganbench.objective import Objective
+from ganbench.penalty import DiscriminatorUpdate
 from ganbench.random import generator, isolated
 from ganbench.spec import RunSpec
 
 if TYPE_CHECKING:
-    from ganbench.api import Loss
+    from ganbench.api import RelativisticLoss
 
 
-def has_batch_statistics(network: nn.Module) -> bool:
-    """Whether an image's output depends on the others of its batch in training mode."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """No gradient for the parameters inside the block."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)
+def is_relativistic(loss: object) -> TypeGuard[RelativisticLoss]:
+    """Whether G's term needs what D says of real images."""
+    return bool(getattr(loss, "needs_real", False))
 
 
 class Trainer:
     """Both networks with their optimizers; one step is ``n_dis`` updates of D and one of G.
 
     Every draw is made from (seed, stream, step): step t is a pure function of the state before it and t.
-    Real and generated images go through D in one pass unless D has batch statistics, which the published
-    models take of each kind alone.
     """
 
-    def __init__(self, spec: RunSpec, networks: Networks, loss: Loss, batches: Batches, device: torch.device) -> None:
-        self.spec, self.loss, self.batches, self.device = spec, loss, batches, device
+    def __init__(
+        self, spec: RunSpec, networks: Networks, objective: Objective, batches: Batches, device: torch.device
+    ) -> None:
+        self.spec, self.objective, self.batches, self.device = spec, objective, batches, device
         self.generator, self.discriminator = (
             net.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
             for net in networks
         )
+        self.judge = Judge(self.discriminator)
+        self.objective.regularizers.to(device)
         self.ema = EMA(self.generator, spec.ema) if spec.ema else None
-        betas, eps = (spec.optimizer.beta1, spec.optimizer.beta2), spec.optimizer.eps
-        self.optimizer_g = torch.optim.Adam(self.generator.parameters(), spec.optimizer.lr_g, betas, eps, fused=True)
-        self.optimizer_d = torch.optim.Adam(
-            self.discriminator.parameters(), spec.optimizer.lr_d, betas, eps, fused=True
+        self.optimizer_g = self._optimizer(self.generator, spec.optimizer.lr_g)
+        self.optimizer_d = self._optimizer(self.discriminator, spec.optimizer.lr_d)
+
+    def _optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
+        chosen = self.spec.optimizer
+        return torch.optim.Adam(
+            network.parameters(),
+            lr,
+            (chosen.beta1, chosen.beta2),
+            chosen.eps,
+            weight_decay=chosen.weight_decay,
+            fused=True,
         )
-        self.joint = not has_batch_statistics(self.discriminator)
 
     @property
     def sampler(self) -> nn.Module:
@@ -84,43 +84,74 @@ class Trainer:
         self.optimizer_g.param_groups[0]["lr"] = self.spec.optimizer.lr_g * factor
         self.optimizer_d.param_groups[0]["lr"] = self.spec.optimizer.lr_d * factor
 
-    def _judge(self, real: Tensor, fake: Tensor, y_real: Tensor | None, y_fake: Tensor | None) -> Tensor:
-        """D's loss on a real and a generated batch."""
-        if self.joint:
-            labels = None if y_real is None or y_fake is None else torch.cat([y_real, y_fake])
-            logits = self.discriminator(torch.cat([real, fake]), labels).logits.float()
-            on_real, on_fake = logits[: len(real)], logits[len(real) :]
-        else:
-            on_real = self.discriminator(real, y_real).logits.float()
-            on_fake = self.discriminator(fake, y_fake).logits.float()
-        return self.loss.discriminator(on_real, on_fake)
+    def _real(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """The real batch of D's update number ``step``, its labels where the networks see them."""
+        images, labels = self.batches(step)
+        return images, labels if self.spec.network_classes else None
+
+    def _augmented(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        """What D is shown of these images: float32, so that no augmentation rounds."""
+        return self.objective.augment(images.float(), draws)
+
+    def _discriminator_loss(
+        self, step: int, real: Tensor, fake: Tensor, y_real: Tensor | None, y_fake: Tensor | None
+    ) -> Tensor:
+        """All that D minimises in its update number ``step``: loss, class term, regularizers."""
+        objective, draws = self.objective, generator(self.spec.seed, "augment-d", step)
+        real, fake = self._augmented(real, draws), self._augmented(fake, draws)
+        on_real, on_fake = self.judge.both(real, fake, y_real, y_fake)
+        update = DiscriminatorUpdate(
+            self.judge.logits, real, fake, y_real, y_fake, on_real.logits, on_fake.logits, draws
+        )
+        loss = objective.loss.discriminator(on_real.logits, on_fake.logits)
+        loss = loss + objective.classification.discriminator(on_real, y_real, on_fake, y_fake)
+        penalty: Tensor = objective.regularizers(step, update)
+        return loss + penalty
 
     def discriminator_step(self, step: int, keep_fakes: bool) -> tuple[Tensor, tuple[Tensor, Tensor | None]]:
         """Update D once; returns its loss and the generated images with their labels.
 
         ``step`` counts D's updates. The images keep their graph where ``keep_fakes``.
         """
-        real, y_real = self.batches(step)
+        real, y_real = self._real(step)
         latents, y_fake = self._draw("z-d", step, self.spec.batch)
         with torch.set_grad_enabled(keep_fakes), self._autocast():
             fake = self.generator(latents, y_fake)
         with self._autocast():
-            loss = self._judge(real, fake.detach().float(), None if y_fake is None else y_real, y_fake)
+            loss = self._discriminator_loss(step, real, fake.detach(), y_real, y_fake)
         self.optimizer_d.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer_d.step()
         return loss.detach(), (fake, y_fake)
 
+    def _generator_loss(self, step: int, images: Tensor, labels: Tensor | None) -> Tensor:
+        """All that G minimises in its update number ``step``: loss and class term."""
+        objective, draws = self.objective, generator(self.spec.seed, "augment-g", step)
+        output = self.judge(self._augmented(images, draws), labels)
+        if is_relativistic(objective.loss):
+            loss = objective.loss.generator(output.logits, self._real_logits(step, draws))
+        else:
+            loss = objective.loss.generator(output.logits)
+        return loss + objective.classification.generator(output, labels)
+
+    def _real_logits(self, step: int, draws: torch.Generator) -> Tensor:
+        """What D says of the batch of its last update, repeated to the number of generated images.
+
+        No new batch: G's update then shows D no real images that the budget does not count.
+        """
+        real, labels = self._real((step + 1) * self.spec.n_dis - 1)
+        with torch.no_grad():
+            logits = self.judge.logits(self._augmented(real, draws), labels)
+        return logits.repeat(self.spec.batch_g_factor)
+
     def generator_step(self, step: int, fakes: tuple[Tensor, Tensor | None] | None) -> Tensor:
         """Update G once, on the given images or on fresh ones; returns its loss."""
-        with frozen(self.discriminator):
+        with frozen(self.discriminator), self.judge.fakes_only():
             with self._autocast():
                 if fakes is None:
                     latents, labels = self._draw("z-g", step, self.spec.batch_g)
                     fakes = (self.generator(latents, labels), labels)
-                images, labels = fakes
-                logits = self.discriminator(images, labels).logits.float()
-                loss = self.loss.generator(logits)
+                loss = self._generator_loss(step, *fakes)
             self.optimizer_g.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer_g.step()
@@ -146,6 +177,7 @@ class Trainer:
             "ema": None if self.ema is None else self.ema.module.state_dict(),
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
+            "regularizers": self.objective.regularizers.state_dict(),
         }
 
     def load(self, state: dict[str, dict[str, object]]) -> None:
@@ -156,6 +188,7 @@ class Trainer:
             self.ema.module.load_state_dict(state["ema"])
         self.optimizer_g.load_state_dict(state["optimizer_g"])
         self.optimizer_d.load_state_dict(state["optimizer_d"])
+        self.objective.regularizers.load_state_dict(state["regularizers"])
 
     def finite(self) -> bool:
         """Whether every weight of both networks is finite."""

@@ -43,6 +43,7 @@ def describe_spec(resolved: Resolved, with_parameters: bool) -> dict[str, Any]:
             key: {"name": e.name, "provider": e.provider, "version": e.version, "target": e.target}
             for key, e in resolved.entries.items()
         },
+        "warnings": resolved.warnings,
     }
     if with_parameters:
         description["parameters"] = parameter_counts(spec, resolved.entries)

@@ -16,6 +16,7 @@ _OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
     # flag, key in the spec, type, metavar, help
     ("--architecture", "architecture", str, "NAME", "Generator and discriminator."),
     ("--loss", "loss", str, "NAME", "Both networks' loss on logits."),
+    ("--augmentation", "augmentation", str, "NAME", "Of all images that D is shown."),
     ("--norm-g", "generator.norm", str, "NAME", "Activation normalizer of G."),
     ("--norm-d", "discriminator.norm", str, "NAME", "Activation normalizer of D."),
     ("--attention", "attention", str, "NAME", "Attention block."),
@@ -51,6 +52,7 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
         sn_g: bool | None,
         sn_d: bool | None,
         attention_at: tuple[int, ...],
+        regularizer: tuple[str, ...],
         assignments: tuple[str, ...],
         plugin: tuple[Path, ...],
         registry: tuple[Path, ...],
@@ -66,7 +68,11 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 flags[f"{network}.weight_norm"] = "spectral" if wanted else "none"
         if attention_at:
             flags["attention_at"] = sorted(set(attention_at))
+        if regularizer:
+            flags["regularizers"] = list(regularizer)
         resolved = _resolve(model, profile, flags, assignments, plugin, registry)
+        for warning in resolved.warnings:
+            click.echo(f"ganbench: warning: {warning}", err=True)
         return command(resolved=resolved, **values)
 
     for option in reversed(_fixed_options()):
@@ -125,6 +131,12 @@ def _fixed_options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]
             multiple=True,
             metavar="PX",
             help="Feature map that carries attention; repeatable.",
+        ),
+        click.option(
+            "--regularizer",
+            multiple=True,
+            metavar="NAME",
+            help="Penalty on D, in place of the recipe's; repeatable. --set regularizers.NAME.weight=... tunes it.",
         ),
     ]
     options += [

@@ -19,6 +19,10 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "self-paper": "ganbench.zoo.attention.self_paper:SelfAttentionPaper",
         "squeeze-excite": "ganbench.zoo.attention.squeeze_excite:SqueezeExcite",
     },
+    "augmentation": {
+        "diffaugment": "ganbench.zoo.augmentation.diffaugment:DiffAugment",
+        "none": "ganbench.zoo.augmentation.none:NoAugmentation",
+    },
     "dataset": {
         "digits": "ganbench.zoo.dataset.digits:digits",
     },
@@ -28,7 +32,10 @@ COMPONENTS: dict[str, dict[str, str]] = {
     "loss": {
         "hinge": "ganbench.zoo.loss.hinge:Hinge",
         "least-squares": "ganbench.zoo.loss.least_squares:LeastSquares",
+        "minimax": "ganbench.zoo.loss.minimax:Minimax",
         "nonsaturating": "ganbench.zoo.loss.nonsaturating:NonSaturating",
+        "relativistic-hinge": "ganbench.zoo.loss.relativistic_hinge:RelativisticHinge",
+        "relativistic-paired": "ganbench.zoo.loss.relativistic_paired:RelativisticPaired",
         "wasserstein": "ganbench.zoo.loss.wasserstein:Wasserstein",
     },
     "normalizer": {
@@ -41,6 +48,15 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "self-modulated": "ganbench.zoo.normalizer.self_modulated:SelfModulated",
         "spectral": "ganbench.zoo.normalizer.spectral:spectral",
         "weight": "ganbench.zoo.normalizer.weight:weight",
+    },
+    "regularizer": {
+        "consistency": "ganbench.zoo.regularizer.consistency:Consistency",
+        "dragan": "ganbench.zoo.regularizer.dragan:DRAGAN",
+        "gradient-penalty": "ganbench.zoo.regularizer.gradient_penalty:GradientPenalty",
+        "lecam": "ganbench.zoo.regularizer.lecam:LeCam",
+        "r1": "ganbench.zoo.regularizer.r1:R1",
+        "r2": "ganbench.zoo.regularizer.r2:R2",
+        "zero-centered": "ganbench.zoo.regularizer.zero_centered:ZeroCentered",
     },
 }
 """kind -> name -> ``module:attribute``, imported on use."""

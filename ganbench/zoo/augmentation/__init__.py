@@ -1,0 +1,1 @@
+"""Augmentations of all that the discriminator is shown."""
