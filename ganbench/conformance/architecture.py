@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,12 @@ from ganbench.conformance.modules import MODULE_CHECKS
 from ganbench.conformance.report import Broken, Check, Cost, Noted, expecting
 from ganbench.layers import Condition, Layers
 from ganbench.options import option_model
+from ganbench.registry import built_in
+from ganbench.spec import RunSpec
 
 _LATENT, _CLASSES, _WIDTH = 16, 3, 8
 Network = Literal["generator", "discriminator"]
+CONDITIONINGS: tuple[str, ...] = get_args(RunSpec.model_fields["conditioning"].annotation)
 
 
 def subject_of(component: Any, options: dict[str, Any]) -> Subject:
@@ -37,8 +40,18 @@ def _default(component: Any, option: str) -> Any:
 
 
 def _layers(network: Network, conditioning: str, **changes: Any) -> Layers:
-    classes = 0 if conditioning == "none" else _CLASSES
-    return make_layers(num_classes=classes, conditioning=conditioning, latent_dim=_LATENT, **changes)
+    """With labels, G has the normalizer by which they enter; else nothing but what the network is made of."""
+    classes, norm = 0, "none"
+    if conditioning != "none":
+        classes, norm = _CLASSES, "conditional-batch" if network == "generator" else "none"
+    given = {"activation_norm": built_in("normalizer", norm).load()} | changes
+    return make_layers(num_classes=classes, conditioning=conditioning, latent_dim=_LATENT, **given)
+
+
+def _network(architecture: Any, network: Network, layers: Layers) -> nn.Module:
+    """One network as the harness makes it."""
+    built: nn.Module = getattr(architecture, network)(layers)
+    return layers.driven(built) if network == "generator" else built
 
 
 def _inputs(network: Network, resolution: int, conditioning: str, batch: int) -> tuple[Any, ...]:
@@ -52,7 +65,7 @@ def _case(component: Any, options: dict[str, Any], network: Network, resolution:
     labels = "without labels" if conditioning == "none" else f"with labels by {conditioning}"
     return Case(
         f"the {network} at {resolution} px {labels}",
-        lambda: getattr(component(resolution, **options), network)(_layers(network, conditioning)),
+        lambda: _network(component(resolution, **options), network, _layers(network, conditioning)),
         lambda batch: _inputs(network, resolution, conditioning, batch),
         (3, resolution, resolution) if network == "generator" else (),
         (torch.bfloat16, torch.float32),  # the training step takes either
@@ -66,10 +79,10 @@ def _names_its_resolutions(subject: Subject) -> None:
 
 
 def _builds_at_every_resolution(subject: Subject) -> None:
-    """Without memory: the shapes alone."""
+    """Under every conditioning, without memory: the shapes alone."""
     for resolution in subject.component.resolutions:
         for network in ("generator", "discriminator"):
-            for conditioning in ("none", "projection"):
+            for conditioning in CONDITIONINGS:
                 case = _case(subject.component, subject.options, network, resolution, conditioning)
                 with refusable(), torch.device("meta"), expecting(f"shapes that fit at {case.label}"):
                     shape = tuple(call(case.build(), case.inputs(2)).shape)
@@ -118,7 +131,7 @@ def _parts_stand_where_announced(subject: Subject) -> None:
     """Attention and norms get the channels and the resolution that the architecture named."""
     for case in subject.usable:
         network: Network = "generator" if "generator" in case.label else "discriminator"
-        conditioning = "projection" if "projection" in case.label else "none"
+        conditioning = case.label.rpartition(" by ")[2] if " by " in case.label else "none"
         resolution = min(subject.component.resolutions)
         probes: list[_Probe] = []
         layers = _layers(
@@ -131,7 +144,7 @@ def _parts_stand_where_announced(subject: Subject) -> None:
             attention_at=tuple(range(1, resolution + 1)),
             attention_size=lambda _, resolution, __: {"resolution": resolution},
         )
-        module = getattr(subject.make(resolution), network)(layers)
+        module = _network(subject.make(resolution), network, layers)
         call(module, case.inputs(2))
         complaints = [probe.complaint for probe in probes if probe.complaint]
         if complaints:
@@ -158,8 +171,11 @@ def _is_reached_by_the_weight_normalizer(subject: Subject) -> None:
 
 
 def costs(subject: Subject) -> Iterator[Cost]:
-    """Of each network, at the size that was checked."""
+    """Of each network, by the first conditioning that it takes, at the size that was checked."""
+    first: dict[str, Case] = {}
     for case in subject.usable:
+        first.setdefault(case.label.split()[1], case)
+    for case in first.values():
         yield measure(case, case.label)
 
 

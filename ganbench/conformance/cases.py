@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ganbench.conditioning import DiscriminatorOutput
 from ganbench.conformance.report import Broken, Cost
 from ganbench.cost import count_parameters
 from ganbench.errors import UsageError
@@ -66,9 +67,10 @@ class Subject:
 
 
 def call(module: Callable[..., Any], inputs: Inputs) -> Tensor:
-    """The output, or the logits of a discriminator's."""
+    """The output; of a discriminator's all that it says of an image, in one number."""
     out = module(*inputs)
-    out = getattr(out, "logits", out)
+    if isinstance(out, DiscriminatorOutput):
+        out = out.logits if out.class_logits is None else out.logits + out.class_logits.sum(1)
     if not isinstance(out, Tensor):
         raise Broken("a tensor", f"{type(out).__name__}", "forward returns nothing or several values")
     return out
@@ -117,6 +119,11 @@ def same_bits(one: Tensor, other: Tensor) -> bool:
 def empty_layers(module: nn.Module) -> list[str]:
     """The names of parameters without elements."""
     return [name for name, parameter in module.named_parameters() if parameter.numel() == 0]
+
+
+def agree(one: Tensor, other: Tensor) -> bool:
+    """Equality but for the rounding of another order of summation in float32, several layers deep."""
+    return bool((one - other).abs().max() <= 1e-3 * other.abs().max())
 
 
 def twice(case: Case, train: bool) -> tuple[nn.Module, nn.Module, Inputs]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ganbench.conformance.cases import Subject, call, twice
+from ganbench.conformance.cases import Subject, agree, call, twice
 from ganbench.conformance.report import Broken, Check, Skipped, expecting
 
 
@@ -39,7 +39,7 @@ def _compiles(subject: Subject) -> None:
             out.sum().backward()  # type: ignore[no-untyped-call]
         finally:
             torch.compiler.reset()
-    if not torch.allclose(out, expected, rtol=1e-3, atol=1e-4):
+    if not agree(out, expected):
         raise Broken(
             f"the output of the module that is not compiled, at {case.label}",
             f"a difference of {(out - expected).abs().max():.3g}",

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 from ganbench.api import (
     Condition,
     DiscriminatorOutput,
+    DiscriminatorUpdate,
     ImageData,
     ImageSplit,
     Layers,
     PositiveInt,
+    input_gradients,
     normalizes,
     register,
 )
@@ -340,3 +342,56 @@ def leaking(resolution: int) -> ImageData:
 @register("dataset", "labels-from-one")
 def labels_from_one(resolution: int) -> ImageData:
     return ImageData(_split(6, 1), _split(6, 2), 2)
+
+
+@register("regularizer", "flat")
+class Flat:
+    """The penalized gradient has no graph."""
+
+    def __call__(self, update: DiscriminatorUpdate) -> Tensor:
+        return input_gradients(update, update.real, update.real_labels).detach().square().mean()
+
+
+@register("regularizer", "global-draws")
+class GlobalDraws:
+    def __call__(self, update: DiscriminatorUpdate) -> Tensor:
+        return (update.real_logits * torch.rand(len(update.real_logits))).mean()
+
+
+@register("regularizer", "forgetful")
+class Forgetful:
+    """An average that no checkpoint keeps."""
+
+    def __init__(self) -> None:
+        self.average = 0.0
+
+    def __call__(self, update: DiscriminatorUpdate) -> Tensor:
+        self.average = 0.5 * self.average + 0.5 * update.real_logits.mean().item()
+        return (update.real_logits - self.average).square().mean()
+
+
+@register("regularizer", "weighted")
+class Weighted:
+    def __init__(self, *, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def __call__(self, update: DiscriminatorUpdate) -> Tensor:
+        return update.real_logits.square().mean()
+
+
+@register("augmentation", "cropping")
+class Cropping:
+    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        return images[:, :, 1:, 1:]
+
+
+@register("augmentation", "rounding")
+class Rounding:
+    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        return (images * 8).round() / 8
+
+
+@register("augmentation", "unseeded")
+class Unseeded:
+    def __call__(self, images: Tensor, draws: torch.Generator) -> Tensor:
+        return images + 0.1 * torch.randn_like(images)

@@ -91,6 +91,13 @@ CAUGHT = [
     ("loss", "wrong-sign", "points the right way", "real and fake exchanged"),
     ("loss", "overflow", "finite", "use softplus or logsigmoid"),
     ("loss", "per-image", "gives scalars", "the mean over the batch is missing"),
+    ("regularizer", "flat", "moves the discriminator", "create_graph=True"),
+    ("regularizer", "global-draws", "draws from the update alone", "generator=update.draws"),
+    ("regularizer", "forgetful", "keeps its state", "use register_buffer"),
+    ("regularizer", "weighted", "schedule and doubts", "other names than weight and interval"),
+    ("augmentation", "cropping", "keeps shape and type", "seen: torch.float32 [8, 3, 7, 7]"),
+    ("augmentation", "rounding", "passes gradients", "rounding to pixels"),
+    ("augmentation", "unseeded", "draws as told", "generator=draws"),
     ("dataset", "shuffled", "the same again", "the harness draws batches itself"),
     ("dataset", "labels-from-one", "images and labels", "classes counted from 1"),
 ]
