@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -77,6 +77,7 @@ class TrainingRun:
         self.untrained: dict[str, float] = {}
         self.evaluation_seconds = 0.0
         self.flops_per_step = count_step(trainer)
+        self._records = ExitStack()
         self._poison = torch.zeros((), device=trainer.device)
         self._score = ""
         self._saved_at = time.monotonic()
@@ -104,15 +105,20 @@ class TrainingRun:
                 self.progress.say(f"{self.folder.metrics} lacks rows that {path.name} knows: going further back")
                 self.checkpoints.discard(path)
                 continue
-            self.metrics, self.timing = metrics, JSONLines(self.folder.timing, state["timing"])
+            self._record_in(metrics, JSONLines(self.folder.timing, state["timing"]))
             self.trainer.load(state["trainer"])
             self.counters = Counters(**state["counters"])
             self.best, self.untrained = state["best"], state["untrained"]
             self.evaluation_seconds = state["evaluation_seconds"]
             self.progress.say(f"going on from step {self.step} ({path})")
             return
-        self.metrics, self.timing = JSONLines(self.folder.metrics, 0), JSONLines(self.folder.timing, 0)
+        self._record_in(JSONLines(self.folder.metrics, 0), JSONLines(self.folder.timing, 0))
         self.untrained = self._evaluate()
+
+    def _record_in(self, metrics: JSONLines, timing: JSONLines) -> None:
+        self.metrics, self.timing = metrics, timing
+        for file in (metrics, timing):
+            self._records.callback(file.close)
 
     def _checkpoint(self) -> None:
         """Save all, unless a loss was not finite: then the next look at the losses ends the run."""
@@ -204,7 +210,7 @@ class TrainingRun:
         """
         budget, every = self.spec.budget, self.spec.evaluation.every
         status = "finished"
-        with StopFlag().listening() as stop:
+        with self._records, StopFlag().listening() as stop:
             self._resume()
             while (share := budget.spent(self.counters)) < 1:
                 if stop.requested:
@@ -225,10 +231,6 @@ class TrainingRun:
                     self._checkpoint()
                 elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
                     self._checkpoint()
-        self._close()
+            self.metrics.sync()
+            self.timing.sync()
         return status
-
-    def _close(self) -> None:
-        for file in (self.metrics, self.timing):
-            file.sync()
-            file.close()
