@@ -94,7 +94,7 @@ def _print_block(block: dict[str, Any]) -> None:
         beside = []
         for name, reference in block["references"].items():
             if reference is None:
-                beside.append(f"{name}: too few channels")
+                beside.append(f"{name}: refuses this place")
             else:
                 share = f", {block[key] / reference[key] - 1:+.1%}" if reference[key] else ""
                 beside.append(f"{name}: {reference[key]:,}{share}")
