@@ -33,12 +33,16 @@ def _normalizers(role: str) -> list[Any]:
     return [{"name": "group", "groups": 2} if name == "group" else name for name in names]
 
 
+# What is made from z belongs in G alone: a rule of its own, tested with the normalizers.
+NEEDS_LATENT = "self-modulated"
+
+
 FACTORS: dict[str, list[Any]] = {
     "architecture.name": _names("architecture"),
     "attention": _names("attention"),
     "generator.norm": _normalizers("activation"),
     "generator.weight_norm": _normalizers("weight"),
-    "discriminator.norm": _normalizers("activation"),
+    "discriminator.norm": [name for name in _normalizers("activation") if name != NEEDS_LATENT],
     "discriminator.weight_norm": _normalizers("weight"),
     "loss": _names("loss"),
     "conditioning": list(CONDITIONINGS),
@@ -76,7 +80,7 @@ def pairwise() -> list[Combination]:
 
 
 def _overrides(combination: Combination) -> Draft:
-    draft: Draft = {"batch": 4, "architecture": {"width": 4}, "seed": 0, "evaluation": {"samples": 400}}
+    draft: Draft = {"batch": 4, "architecture": {"width": 8}, "seed": 0, "evaluation": {"samples": 400}}
     for key, value in combination.items():
         draft = merge(draft, nest(key.split("."), value))
     if combination["attention"] != "none":
@@ -122,8 +126,8 @@ def test_every_two_parts_train_together_or_are_refused_with_a_reason() -> None:
         assert trained[key] == {str(value) for value in values}, f"{key}: some never trained; refused: {refusals}"
     reasons = "\n".join(refusals)
     assert all(len(reason) > 30 for reason in refusals), reasons
-    # Only missing labels, or a latent that D does not have, can make two parts not fit at these sizes.
-    assert all("label" in reason or "class" in reason or "discriminator" in reason for reason in refusals), reasons
+    # Only missing labels can make two parts not fit at these sizes.
+    assert all("label" in reason or "class" in reason for reason in refusals), reasons
 
 
 def test_the_rows_cover_all_pairs() -> None:
