@@ -57,14 +57,14 @@ def test_adding_a_part_takes_ten_lines() -> None:
 
 
 def test_the_table_is_the_committed_one() -> None:
-    shown = README.partition("<!-- results/table.md -->\n")[2].partition("<!-- end -->")[0]
-    assert shown.strip() == (ROOT / "results" / "table.md").read_text(encoding="utf-8").strip()
+    shown = README.partition("<!-- results/quick/table.md -->\n")[2].partition("<!-- end -->")[0]
+    assert shown.strip() == (ROOT / "results" / "quick" / "table.md").read_text(encoding="utf-8").strip()
 
 
 def test_the_committed_table_is_what_the_committed_runs_give() -> None:
-    outcome = shell("table", "--format", "md", "--results", ROOT / "results")
+    outcome = shell("table", "--format", "md", "--results", ROOT / "results" / "quick")
     assert outcome.code == 0, outcome.err
-    assert outcome.out.strip() == (ROOT / "results" / "table.md").read_text(encoding="utf-8").strip()
+    assert outcome.out.strip() == (ROOT / "results" / "quick" / "table.md").read_text(encoding="utf-8").strip()
 
 
 def test_links_and_pictures_exist() -> None:

@@ -47,7 +47,7 @@ def command(results: Path, style: str, metrics: tuple[str, ...]) -> None:
     click.echo()
     click.echo(_to_text(frame, style))
     for note in frame.attrs["notes"]:
-        click.echo(f"note: {note}")
+        click.echo(f"\nnote: {note}")
 
 
 def _to_text(frame: pd.DataFrame, style: str) -> str:
