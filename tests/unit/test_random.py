@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,10 +54,7 @@ def test_isolated_code_draws_from_its_stream_and_leaves_no_trace(seed: int, used
 
 def test_isolated_code_that_raises_leaves_no_trace_either() -> None:
     state = torch.get_rng_state()
-    try:
-        with isolated(0, "init"):
-            torch.rand(1)
-            raise KeyError
-    except KeyError:
-        pass
+    with pytest.raises(KeyError), isolated(0, "init"):
+        torch.rand(1)
+        raise KeyError
     assert torch.equal(torch.get_rng_state(), state)
