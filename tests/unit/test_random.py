@@ -53,8 +53,12 @@ def test_isolated_code_draws_from_its_stream_and_leaves_no_trace(seed: int, used
 
 
 def test_isolated_code_that_raises_leaves_no_trace_either() -> None:
+    def draw_and_raise() -> None:
+        with isolated(0, "init"):
+            torch.rand(1)
+            raise KeyError
+
     state = torch.get_rng_state()
-    with pytest.raises(KeyError), isolated(0, "init"):
-        torch.rand(1)
-        raise KeyError
+    with pytest.raises(KeyError):
+        draw_and_raise()
     assert torch.equal(torch.get_rng_state(), state)
