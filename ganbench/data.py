@@ -9,6 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from ganbench.images import Images
 from ganbench.random import generator
 
 
@@ -16,10 +17,12 @@ from ganbench.random import generator
 class ImageSplit:
     """Labelled images of one split."""
 
-    images: Tensor
-    """uint8 [N, 3, R, R], 0 to 255."""
+    images: Images
+    """uint8 [N, 3, R, R], 0 to 255: a tensor, or a file that is indexed like one."""
     labels: Tensor
     """int64 [N]."""
+    name: str = "train"
+    """What its publisher calls it: train, test, val, unlabeled."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -30,15 +33,16 @@ class ImageData:
     """A data set at one resolution: what trains, and what is held out."""
 
     train: ImageSplit
-    held_out: ImageSplit
+    held_out: ImageSplit | None
+    """None where the data set has one split only: then nothing says what a perfect generator would score."""
     num_classes: int
 
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over the pixels and labels of both splits, with their shapes."""
         digest = hashlib.sha256()
-        for split in (self.train, self.held_out):
-            for tensor in (split.images, split.labels):
+        for split in filter(None, (self.train, self.held_out)):
+            for tensor in (split.images[:], split.labels):
                 digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
                 digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -52,7 +56,7 @@ class Batches:
     """
 
     def __init__(self, split: ImageSplit, batch: int, seed: int, device: torch.device) -> None:
-        self._images = split.images.to(device)
+        self._images = split.images[:].to(device)
         self._labels = split.labels.to(device)
         self._batch, self._seed, self._device = batch, seed, device
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)

@@ -10,40 +10,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganbench.data import ImageData
+from ganbench.drafts import COMPONENT_KEYS, COMPONENT_LISTS, DEFAULTS, SCHEDULE, Draft, as_table, items, merge
 from ganbench.errors import GanbenchError, MissingError, UsageError
 from ganbench.matching import REFERENCE, check_matchable
 from ganbench.options import complain, resolve_options, typed_options
+from ganbench.places import Places
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Entry, Registry
 from ganbench.spec import Choice, RunSpec
 
-COMPONENT_KEYS: dict[str, str] = {
-    "architecture": "architecture",
-    "attention": "attention",
-    "loss": "loss",
-    "augmentation": "augmentation",
-    "generator.weight_norm": "normalizer",
-    "generator.norm": "normalizer",
-    "discriminator.weight_norm": "normalizer",
-    "discriminator.norm": "normalizer",
-    "evaluation.extractor": "extractor",
-    "dataset": "dataset",
-}
-"""Where a spec names a component -> its kind."""
-
-COMPONENT_LISTS = {"regularizers": "regularizer"}
-"""Where a spec names any number of components of one kind, each at most once -> the kind."""
-
-DEFAULTS = {"augmentation": "none"}
-"""What is chosen where neither recipe nor user names a component."""
-
-SCHEDULE = {"weight": 1.0, "interval": 1}
-"""What a spec says of a listed component besides its options; the component's ``default_*`` comes first."""
-
 ABSENT_AT_FIRST = ("dataset", "evaluation.extractor")
 """What a spec may name although it is not at hand: it can be shown, not run."""
-
-Draft = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -57,66 +34,6 @@ class Resolved:
     """By key, why a data set or an extractor is not at hand."""
     warnings: list[str]
     """Why parts that are allowed together may make little sense together."""
-
-
-def merge(weaker: Mapping[str, Any], stronger: Mapping[str, Any], prefix: str = "") -> Draft:
-    """Overlay nested tables. A component that changes its name loses the options of the old one."""
-    merged = dict(weaker)
-    for key, value in stronger.items():
-        path = f"{prefix}{key}"
-        if path in COMPONENT_KEYS:
-            merged[key] = _merge_choice(merged.get(key, {}), value)
-        elif path in COMPONENT_LISTS:
-            merged[key] = _merge_list(path, merged.get(key, {}), value)
-        elif isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value, f"{path}.")
-        elif isinstance(value, Mapping):
-            merged[key] = merge({}, value, f"{path}.")
-        else:
-            merged[key] = value
-    return merged
-
-
-def _merge_choice(weaker: Any, stronger: Any) -> Any:
-    weaker = {"name": weaker} if isinstance(weaker, str) else weaker
-    stronger = {"name": stronger} if isinstance(stronger, str) else stronger
-    if not isinstance(stronger, Mapping):
-        return stronger
-    renamed = stronger.get("name", weaker.get("name")) != weaker.get("name")
-    return dict(stronger) if renamed else {**weaker, **stronger}
-
-
-def _merge_list(path: str, weaker: Any, stronger: Any) -> Any:
-    """A list takes the place of what was there; a table by name changes or adds only what it names."""
-    if not isinstance(stronger, Mapping):
-        return stronger
-    for name, table in stronger.items():
-        if not isinstance(table, Mapping):
-            raise UsageError(f"{path}.{name} should be a table, as in --set {path}.{name}.weight=1")
-    by_name = weaker if isinstance(weaker, Mapping) else {item.get("name"): item for item in _items(path, weaker)}
-    changed = {name: {"name": name, **by_name.get(name, {}), **table} for name, table in stronger.items()}
-    merged = {**by_name, **changed}
-    return merged if isinstance(weaker, Mapping) else list(merged.values())
-
-
-def _items(path: str, value: Any) -> list[Draft]:
-    """The components of a list, of a table by name, or of a single name, as tables."""
-    if isinstance(value, Mapping):
-        return list(value.values())
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list) or not all(isinstance(item, (str, Mapping)) for item in items):
-        raise UsageError(f"{path} should be a list of names or of tables with a name, as in --set '{path}=[\"NAME\"]'")
-    tables = [_as_table(item) for item in items]
-    if not all(isinstance(table.get("name"), str) for table in tables):
-        raise UsageError(f"each of {path} needs a name, as in --set '{path}=[{{ name = \"NAME\", weight = 1.0 }}]'")
-    return tables
-
-
-def nest(path: Sequence[str], value: Any) -> Draft:
-    """``(['optimizer', 'lr_g'], 1)`` as ``{'optimizer': {'lr_g': 1}}``."""
-    for part in reversed(path):
-        value = {part: value}
-    return value  # type: ignore[no-any-return]
 
 
 def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, overrides: Sequence[Draft]) -> Resolved:
@@ -149,7 +66,7 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
         try:
             entries[key], table[last] = _resolve_choice(registry, kind, key, table.get(last))
         except GanbenchError as error:
-            name = _as_table(table.get(last)).get("name")
+            name = as_table(table.get(last)).get("name")
             if key not in ABSENT_AT_FIRST or name is None:
                 raise
             missing[key] = error
@@ -166,16 +83,11 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
     return Resolved(spec, entries, missing, doubts(spec, entries))
 
 
-def _as_table(value: Any) -> Draft:
-    """A component given by its bare name, or not given, as a table."""
-    return dict(value) if isinstance(value, Mapping) else {"name": value}
-
-
 def _resolve_list(registry: Registry, kind: str, key: str, value: Any) -> tuple[dict[str, Entry], list[Draft]]:
     """The components of a list by name, in their order, so that equal runs have equal specs."""
     entries: dict[str, Entry] = {}
     choices: dict[str, Draft] = {}
-    for item in _items(key, value):
+    for item in items(key, value):
         own = {field: item.pop(field) for field in SCHEDULE if field in item}
         entry, choice = _resolve_choice(registry, kind, f"{key}.{item.get('name')}", item, beside=tuple(SCHEDULE))
         if entry.name in choices:
@@ -192,7 +104,7 @@ def _resolve_choice(
 ) -> tuple[Entry, Draft]:
     if not isinstance(value, (str, Mapping)):
         raise UsageError(f"{key} should name a component of kind {kind}, as in --set {key}=NAME")
-    options = _as_table(value)
+    options = as_table(value)
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise UsageError(f"{key}.name is not given: set it with --set {key}=NAME")
@@ -260,6 +172,41 @@ def _check_parts(spec: RunSpec, entries: Mapping[str, Entry]) -> None:
         )
 
 
+def reopen(registry: Registry, spec: RunSpec) -> Resolved:
+    """A stored spec with the entries behind its names, as they are installed now.
+
+    Raises UsageError for a name that nothing provides, MissingError for a component that cannot be imported or
+    that another provider, or another version of a third party's, now provides: the run would not be the same.
+    """
+    chosen = {key: _choice_at(spec, key) for key in COMPONENT_KEYS}
+    for key in COMPONENT_LISTS:
+        chosen |= {f"{key}.{choice.name}": choice for choice in getattr(spec, key)}
+    entries = {}
+    for key, choice in chosen.items():
+        kind = COMPONENT_KEYS.get(key) or COMPONENT_LISTS[key.partition(".")[0]]
+        provider = choice.provider.rpartition(" ")[0] or choice.provider
+        entry = registry.find(kind, f"{provider}:{choice.name}")
+        if entry.identity != choice.provider:
+            raise MissingError(
+                f"{kind} '{choice.name}' was {choice.provider} when the run began and is {entry.identity} now: "
+                "give back that version, or begin a new run"
+            )
+        entry.load()
+        entries[key] = entry
+    from ganbench.combination import doubts
+
+    return Resolved(spec, entries, {}, doubts(spec, entries))
+
+
+def _choice_at(spec: RunSpec, key: str) -> Choice:
+    """The component that a spec names at a dotted key."""
+    found: Any = spec
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert isinstance(found, Choice)
+    return found
+
+
 def instantiate(entry: Entry, choice: Choice) -> Callable[..., Any]:
     """The component as a function of what the harness gives, its options filled in.
 
@@ -270,7 +217,7 @@ def instantiate(entry: Entry, choice: Choice) -> Callable[..., Any]:
     return lambda *given, **decided: component(*given, **(options | decided))
 
 
-def load_data(resolved: Resolved) -> tuple[RunSpec, ImageData]:
+def load_data(resolved: Resolved, places: Places) -> tuple[RunSpec, ImageData]:
     """Load the data set and put its fingerprint into the spec.
 
     Raises MissingError where the data set or the extractor is not at hand, UsageError where the spec does
@@ -286,7 +233,9 @@ def load_data(resolved: Resolved) -> tuple[RunSpec, ImageData]:
         )
     if spec.conditioning != "none" and spec.num_classes != data.num_classes:
         raise UsageError(f"{spec.dataset.name} has {data.num_classes} classes: set --num-classes {data.num_classes}")
-    spec.evaluation.check(spec.evaluation.samples, "samples per evaluation")
-    spec.evaluation.check(min(len(data.train), len(data.held_out)), f"images in a split of {spec.dataset.name}")
+    for count in (spec.evaluation.samples, spec.evaluation.count_selecting):
+        spec.evaluation.check(count, "samples per evaluation")
+    for split in filter(None, (data.train, data.held_out)):
+        spec.evaluation.check(len(split), f"images in the split '{split.name}' of {spec.dataset.name}")
     dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
     return spec.model_copy(update={"dataset": dataset}), data

@@ -15,7 +15,7 @@ from ganbench.budget import Amount
 from ganbench.errors import UsageError
 from ganbench.options import Decay, Fraction, NonNegativeFloat, PositiveFloat, PositiveInt
 
-ALGO_VERSION = 1
+ALGO_VERSION = 2
 """Raised whenever the harness would compute something else from the same spec."""
 
 
@@ -44,6 +44,12 @@ class DatasetChoice(Choice):
     """A data set, and the sha256 of the pixels and labels that it gave."""
 
     fingerprint: str | None = None
+
+
+class ExtractorChoice(Choice):
+    """An extractor, and the sha256 of the file that its weights are read from."""
+
+    weights_sha256: str | None = None
 
 
 class NetworkSpec(_Frozen):
@@ -114,14 +120,35 @@ class MetricSettings(_Frozen):
                 )
 
 
+MetricFamily = Literal["isc", "fid", "clean-fid", "kid", "prc", "intra-fid"]
+"""Scores that are computed together; ``prc`` is precision, recall, density and coverage."""
+
+
 class EvaluationSpec(MetricSettings):
     """What is scored, when, and by which settings."""
 
-    extractor: Choice
+    extractor: ExtractorChoice
+    metrics: tuple[MetricFamily, ...] = ("isc", "fid", "clean-fid", "kid", "prc")
     every: Amount
     samples: Annotated[int, Field(ge=2)]
-    """Generated images per evaluation."""
+    """Generated images behind the final scores, and behind the best checkpoint's."""
+    select_samples: Annotated[int, Field(ge=2)] | None = None
+    """Generated images behind the scores during training, which choose the best; None: as many as behind the final."""
+    reference: Literal["train", "held-out"] = "train"
+    """The split whose images are the reference."""
+    reference_samples: Annotated[int, Field(ge=2)] | None = None
+    """Images drawn from that split, without repeats; None: all."""
+    labels: Literal["balanced", "uniform"] = "balanced"
+    """Labels of the samples: each class in turn, or drawn."""
+    truncation: PositiveFloat | None = None
+    """Latents beyond it, in either direction, are drawn again; None: the full normal distribution."""
     batch: PositiveInt = 100
+    """Images at a time; no part of the protocol."""
+
+    @property
+    def count_selecting(self) -> int:
+        """Generated images behind the scores during training."""
+        return self.select_samples or self.samples
 
 
 class RunSpec(_Frozen):
@@ -151,6 +178,10 @@ class RunSpec(_Frozen):
     """Of D; each at most once, by name."""
     augmentation: Choice = Choice(name="none", provider="ganbench")
     """Of all images that D is shown."""
+    flip: bool = False
+    """Whether real images are mirrored at random, each with chance one half, every time they are shown."""
+    fake_labels: Literal["uniform", "empirical"] = "uniform"
+    """Labels of generated images in training: every class alike, or as often as in the training images."""
     classification: ClassificationSpec = ClassificationSpec()
     optimizer: OptimizerSpec
     n_dis: PositiveInt
@@ -188,13 +219,19 @@ class RunSpec(_Frozen):
 
     @property
     def run_id(self) -> str:
-        """sha256 of the canonical JSON."""
-        return identity(self.model_dump(mode="json"))
+        """sha256 of the canonical JSON of what is not at its default, and of ``algo_version``.
+
+        A later version that knows one more setting so gives a run that does not use it the same id.
+        """
+        return identity(self._content())
 
     @property
     def cell_id(self) -> str:
         """The id without the seed: runs that share it are replicates."""
-        return identity(self.model_dump(mode="json", exclude={"seed"}))
+        return identity({key: value for key, value in self._content().items() if key != "seed"})
+
+    def _content(self) -> dict[str, Any]:
+        return {**self.model_dump(mode="json", exclude_defaults=True), "algo_version": self.algo_version}
 
     @property
     def directory(self) -> str:

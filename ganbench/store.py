@@ -145,7 +145,7 @@ class RunFolder:
         self._check_spec()
 
     def _check_spec(self) -> None:
-        if _read_json(self.spec_file) != self.spec.model_dump(mode="json"):
+        if read_spec(self.path).run_id != self.spec.run_id:
             raise StoreError(f"{self.spec_file} is not the spec of {self.spec.run_id[:12]}: move that folder away")
 
     @contextmanager
@@ -186,6 +186,21 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error}): move that folder away and run again") from error
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """``spec.json`` of a run's folder. Raises StoreError where it is no spec of this version."""
+    path = folder / "spec.json"
+    try:
+        return RunSpec.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read ({error.strerror}): move that folder away and run again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise StoreError(
+            f"{path} is not a spec of this version of ganbench ({where}: {first['msg'].lower()}): move that folder away"
+        ) from None
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -229,11 +244,10 @@ def load_runs(results: Path) -> StoredRuns:
         if folder.name.startswith("."):
             continue
         try:
-            spec = RunSpec.model_validate_json((folder / "spec.json").read_bytes())
+            spec = read_spec(folder)
             result = read_result(folder) if (folder / "result.json").exists() else {}
-        except (OSError, ValidationError, StoreError) as error:
-            reason = "no readable spec.json" if not isinstance(error, StoreError) else str(error)
-            foreign.append(f"{folder}: {reason}")
+        except StoreError as error:
+            foreign.append(f"{folder}: {error}")
             continue
         if spec.run_id in runs:
             foreign.append(f"{folder}: a copy, its spec is that of {spec.directory}")

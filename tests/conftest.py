@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -30,7 +31,9 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the user's shell counts, and what a command leaves lies in a temporary folder."""
-    monkeypatch.delenv("GANBENCH_RESULTS", raising=False)
+    for name in [name for name in os.environ if name.startswith("GANBENCH")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
 
 

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from ganbench.data import Batches, ImageData
+from ganbench.drafts import Draft, merge, nest
 from ganbench.errors import UsageError
 from ganbench.networks import build_networks
 from ganbench.objective import build_objective
+from ganbench.places import Places
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
-from ganbench.resolve import Draft, load_data, merge, nest, resolve
+from ganbench.resolve import load_data, resolve
 from ganbench.train_step import Trainer
 
 REGISTRY = Registry.discover()
@@ -92,7 +94,7 @@ def take_two_steps(combination: Combination) -> str:
     """'trained' where both steps had finite losses; the reason where the combination was refused."""
     try:
         resolved = resolve(REGISTRY, RecipeBook(), "sngan", "quick", [_overrides(combination)])
-        spec, data = load_data(resolved)
+        spec, data = load_data(resolved, Places())
         networks = build_networks(spec, resolved.entries)
     except UsageError as refusal:
         return str(refusal)

@@ -32,9 +32,9 @@ def command(
     """
     from ganbench.conformance import check_entry
     from ganbench.conformance.report import jsonable
+    from ganbench.drafts import merge, nest
     from ganbench.options import parse_assignment
     from ganbench.registry import Registry
-    from ganbench.resolve import merge, nest
 
     options: dict[str, object] = {}
     for text in assignments:

@@ -8,21 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganbench.cli.places_options import places_options
 from ganbench.cli.spec_options import json_option, results_option, spec_options
 from ganbench.errors import DIVERGED, DONE
 
 if TYPE_CHECKING:
+    from ganbench.places import Places
     from ganbench.resolve import Resolved
 
 
 @click.command("run")
 @spec_options
+@places_options
 @results_option
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels only, so that a resume is exact on CUDA.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved spec and its run id; train nothing.")
 @json_option
-def command(resolved: Resolved, results: Path, device: str, deterministic: bool, dry_run: bool, as_json: bool) -> int:
+def command(
+    resolved: Resolved,
+    places: Places,
+    results: Path,
+    device: str,
+    deterministic: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
     """Train one model to the end of its budget, score it and keep the result.
 
     The same command goes on with a run that was stopped and returns the result of one that is done.
@@ -31,14 +42,14 @@ def command(resolved: Resolved, results: Path, device: str, deterministic: bool,
     if dry_run:
         from ganbench.cli.show_command import describe_spec, print_spec
 
-        print_spec(describe_spec(resolved, with_parameters=False), as_json)
+        print_spec(describe_spec(resolved, places, with_parameters=False), as_json)
         return DONE
     from ganbench.environment import choose_device
     from ganbench.resolve import load_data
     from ganbench.store import RunFolder
 
     chosen = choose_device(device)
-    spec, data = load_data(resolved)
+    spec, data = load_data(resolved, places)
     folder = RunFolder(results, spec)
     result = folder.finished()
     if result is None:

@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganbench.cli.places_options import places_options
 from ganbench.cli.spec_options import json_option, spec_options
 
 if TYPE_CHECKING:
     from ganbench.networks import AttentionCost
+    from ganbench.places import Places
     from ganbench.resolve import Resolved
 
 
 @click.command("show")
 @spec_options
+@places_options
 @json_option
-def command(resolved: Resolved, as_json: bool) -> None:
+def command(resolved: Resolved, places: Places, as_json: bool) -> None:
     """Show what a run would be: the resolved spec, its run id, the providers, the parameter counts."""
-    print_spec(describe_spec(resolved, with_parameters=True), as_json)
+    print_spec(describe_spec(resolved, places, with_parameters=True), as_json)
 
 
-def describe_spec(resolved: Resolved, with_parameters: bool) -> dict[str, Any]:
+def describe_spec(resolved: Resolved, places: Places, with_parameters: bool) -> dict[str, Any]:
     """The spec as JSON. ``run_id`` is None where the data set, whose content is part of it, or the extractor
     is not at hand.
     """
@@ -33,7 +36,7 @@ def describe_spec(resolved: Resolved, with_parameters: bool) -> dict[str, Any]:
     for error in resolved.missing.values():
         click.echo(f"ganbench: warning: {error} It is not at hand, so this can be shown, not run.", err=True)
     if not resolved.missing:
-        spec, _ = load_data(resolved)
+        spec, _ = load_data(resolved, places)
         run_id = spec.run_id
     description: dict[str, Any] = {
         "run_id": run_id,

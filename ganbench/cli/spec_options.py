@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ganbench.resolve import Draft, Resolved
+    from ganbench.drafts import Draft
+    from ganbench.resolve import Resolved
 
 _OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
     # flag, key in the spec, type, metavar, help
@@ -88,10 +89,11 @@ def _resolve(
     plugins: tuple[Path, ...],
     roots: tuple[Path, ...],
 ) -> Resolved:
+    from ganbench.drafts import merge, nest
     from ganbench.options import parse_assignment
     from ganbench.recipes import RecipeBook
     from ganbench.registry import Registry
-    from ganbench.resolve import merge, nest, resolve
+    from ganbench.resolve import resolve
 
     overrides: list[Draft] = []
     for key, value in flags.items():

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganbench.conformance.report import Broken, Check, Cost, Noted
-from ganbench.data import ImageData
+from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import UsageError
 
 RESOLUTIONS = (32, 64, 28, 48, 128, 256, 16, 8)
@@ -47,10 +47,14 @@ def subject_of(component: Any, options: dict[str, Any]) -> DatasetSubject:
     return DatasetSubject(component, options)
 
 
+def _splits(data: ImageData) -> list[ImageSplit]:
+    return [data.train] if data.held_out is None else [data.train, data.held_out]
+
+
 def _has_images_and_labels(subject: DatasetSubject) -> None:
     resolution, data = subject.loaded
-    for name, split in (("train", data.train), ("held_out", data.held_out)):
-        images, labels = split.images, split.labels
+    for split in _splits(data):
+        name, images, labels = split.name, split.images[:], split.labels
         expected = (len(labels), 3, resolution, resolution)
         if images.dtype != torch.uint8 or tuple(images.shape) != expected or len(labels) == 0:
             raise Broken(
@@ -69,7 +73,7 @@ def _has_images_and_labels(subject: DatasetSubject) -> None:
 
 
 def _uses_its_range(subject: DatasetSubject) -> None:
-    images = subject.loaded[1].train.images
+    images = subject.loaded[1].train.images[:]
     if int(images.max()) < 128:
         raise Broken(
             "pixels that reach the upper half of 0 to 255", f"at most {images.max()}", "floats in [0, 1] cast to uint8"
@@ -88,7 +92,9 @@ def _is_the_same_again(subject: DatasetSubject) -> None:
 
 def _splits_are_apart(subject: DatasetSubject) -> None:
     _, data = subject.loaded
-    sides = [{bytes(image.numpy().tobytes()) for image in split.images} for split in (data.train, data.held_out)]
+    sides = [{bytes(image.numpy().tobytes()) for image in split.images[:]} for split in _splits(data)]
+    if len(sides) == 1:
+        raise Noted("there is one split only, so that held-out images cannot say what a perfect generator scores")
     if shared := len(sides[0] & sides[1]):
         raise Noted(f"{shared} of {len(sides[1])} held-out images are in the train split as well")
 

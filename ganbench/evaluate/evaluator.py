@@ -29,7 +29,7 @@ class Evaluator:
         self._spec, self._data, self._device = spec, data, device
         network = instantiate(extractor, spec.evaluation.extractor)().to(device)
         network.card = component.card
-        self._reference = Reference(network, data.train.images, spec.evaluation, batch=spec.evaluation.batch)
+        self._reference = Reference(network, data.train.images[:], spec.evaluation, batch=spec.evaluation.batch)
         self.primary = "fid" if component.card.inception else "fcd"
         """The score that chooses the best checkpoint and ranks the table: a Frechet distance."""
         self.protocol = protocol(spec, component.card, metric_layers(network), len(data.train))
@@ -51,7 +51,9 @@ class Evaluator:
             )
             return self._reference.score(bank)
 
-    def floor_scores(self) -> dict[str, float]:
-        """All scores of the held-out real images: what a perfect generator would get."""
+    def floor_scores(self) -> dict[str, float] | None:
+        """All scores of the held-out real images: what a perfect generator would get; None without any."""
+        if self._data.held_out is None:
+            return None
         with isolated(self._spec.seed, "score-floor"):
-            return self._reference.score(self._data.held_out.images)
+            return self._reference.score(self._data.held_out.images[:])

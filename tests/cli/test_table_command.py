@@ -17,10 +17,11 @@ import pytest
 from harness import TOY_PLUGIN, call, run_folder, train
 
 from ganbench.api import load_results
+from ganbench.drafts import merge, nest
 from ganbench.options import parse_assignment
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
-from ganbench.resolve import merge, nest, resolve
+from ganbench.resolve import resolve
 from ganbench.store import RunFolder, load_runs, write_json
 from ganbench.tables import results_frame, short_frame
 

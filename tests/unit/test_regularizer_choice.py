@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from harness import assert_same_run, at_step, call, interrupt, run_folder, train
 
+from ganbench.drafts import merge, nest
 from ganbench.errors import UsageError
 from ganbench.options import parse_assignment
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
-from ganbench.resolve import Resolved, merge, nest, resolve
+from ganbench.resolve import Resolved, resolve
 from ganbench.spec import flatten
 
 GP = {"name": "gradient-penalty", "weight": 1.0}

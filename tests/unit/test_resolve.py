@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ganbench.drafts import COMPONENT_KEYS, merge, nest
 from ganbench.errors import UsageError
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
-from ganbench.resolve import COMPONENT_KEYS, instantiate, merge, nest, resolve
+from ganbench.resolve import instantiate, resolve
 
 KEYS = st.sampled_from(["a", "b", "batch", "optimizer", "lr"])
 DRAFTS = st.recursive(

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ganbench.drafts import nest
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
-from ganbench.resolve import nest, resolve
+from ganbench.resolve import resolve
 from ganbench.spec import RunSpec, canonical, flatten, identity
 
 JSON = st.recursive(

@@ -105,11 +105,12 @@ def train(split: ImageSplit) -> Network:
 def report(network: Network) -> None:
     """Print accuracies, and Frechet distances to the train half."""
     data = digits(RESOLUTION)
-    real = network(data.train.images)
-    held_out = network(data.held_out.images)
+    assert data.held_out is not None
+    real = network(data.train.images[:])
+    held_out = network(data.held_out.images[:])
     for name, (_, logits), split in (("train", real, data.train), ("held-out", held_out, data.held_out)):
         print(f"accuracy, {name}: {(logits.argmax(1) == split.labels).double().mean():.4f}")
-    images, labels = data.held_out.images, data.held_out.labels
+    images, labels = data.held_out.images[:], data.held_out.labels
     small = avg_pool2d(images.float(), 8)
     cases = {
         "held-out (the floor)": images,
