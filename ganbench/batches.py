@@ -31,15 +31,16 @@ def room_for(images: Images, device: torch.device) -> float:
     return math.inf if isinstance(images, Tensor) else FILE_BYTES
 
 
-class Order:
-    """Which of ``size`` images make up batch t: a pure function of (seed, t).
+class Plan:
+    """Which of ``size`` images make up batch t, and how they are shown: a pure function of (seed, t).
 
     An epoch's permutation is drawn anew from (seed, epoch), so no image repeats within an epoch. A batch that
-    spans two epochs takes the rest of one and the start of the next.
+    spans two epochs takes the rest of one and the start of the next. With ``flip`` each image of a batch is
+    mirrored with chance 1/2.
     """
 
-    def __init__(self, size: int, batch: int, seed: int) -> None:
-        self._size, self._batch, self._seed = size, batch, seed
+    def __init__(self, size: int, batch: int, seed: int, flip: bool) -> None:
+        self._size, self._batch, self._seed, self._flip = size, batch, seed, flip
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def _permutation(self, epoch: int) -> Tensor:
@@ -48,8 +49,8 @@ class Order:
             self._epoch = epoch
         return self._order
 
-    def __call__(self, step: int) -> Tensor:
-        """int64 [B], on the CPU."""
+    def index(self, step: int) -> Tensor:
+        """The images of a batch: int64 [B], on the CPU."""
         position, end = step * self._batch, (step + 1) * self._batch
         pieces = []
         while position < end:
@@ -59,18 +60,29 @@ class Order:
             position += count
         return torch.cat(pieces)
 
+    def shown(self, step: int, images: Tensor) -> Tensor:
+        """A batch's images uint8 [B, 3, R, R] as they are shown, in channels-last order.
+
+        They are moved while they are bytes, and by whole images: that takes a fraction of the time.
+        """
+        if self._flip:
+            mirrored = torch.randint(2, (self._batch,), generator=generator(self._seed, "flip", step))
+            sides = torch.arange(self._batch) + mirrored * self._batch
+            images = torch.cat([images, images.flip(3)]).index_select(0, sides.to(images.device))
+        return images.contiguous(memory_format=torch.channels_last)
+
 
 class _Held:
     """Batches from images that lie on the device whole."""
 
-    def __init__(self, split: ImageSplit, order: Order, device: torch.device) -> None:
+    def __init__(self, split: ImageSplit, plan: Plan, device: torch.device) -> None:
         self._images, self._labels = _load(split.images, device), split.labels.to(device)
-        self._order, self._device = order, device
+        self._plan, self._device = plan, device
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """uint8 [B, 3, R, R] and int64 [B], on the device."""
-        index = self._order(step).to(self._device)
-        return self._images[index], self._labels[index]
+        index = self._plan.index(step).to(self._device)
+        return self._plan.shown(step, self._images.index_select(0, index)), self._labels[index]
 
     def close(self) -> None:
         """There is nothing to end."""
@@ -94,15 +106,15 @@ class _Prefetched:
     thread goes on from there. The thread also ends when this object is forgotten, and with the process.
     """
 
-    def __init__(self, split: ImageSplit, order: Order, device: torch.device) -> None:
-        self._split, self._order, self._device = split, order, device
+    def __init__(self, split: ImageSplit, plan: Plan, device: torch.device) -> None:
+        self._split, self._plan, self._device = split, plan, device
         self._thread = ThreadPoolExecutor(1, "batches")
         self._kept: dict[int, Future[tuple[Tensor, Tensor]]] = {}
 
     def _gather(self, step: int) -> tuple[Tensor, Tensor]:
         """In the thread; page-locked for CUDA, where a copy then goes on while the device computes."""
-        index = self._order(step)
-        images, labels = self._split.images[index], self._split.labels[index]
+        index = self._plan.index(step)
+        images, labels = self._plan.shown(step, self._split.images[index]), self._split.labels[index]
         if self._device.type == "cuda":
             return images.pin_memory(), labels.pin_memory()
         return images, labels
@@ -146,10 +158,9 @@ class Batches:
         """int64 [N], of all training images, on the CPU."""
         self.waited_seconds = 0.0
         """From asking for a batch to having it, over all batches; on CUDA, to having queued its transfer."""
-        self._batch, self._seed, self._device, self._flip = batch, seed, device, flip
         room = room_for(split.images, device) if room is None else room
         source = _Held if math.prod(split.images.shape) <= room else _Prefetched
-        self._source: _Held | _Prefetched = source(split, Order(len(split), batch, seed), device)
+        self._source: _Held | _Prefetched = source(split, Plan(len(split), batch, seed, flip), device)
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Images float32 [B, 3, R, R] in [-1, 1], channels last, and labels int64 [B].
@@ -158,17 +169,9 @@ class Batches:
         """
         started = time.perf_counter()
         images, labels = self._source(step)
-        if self._flip:
-            images = torch.where(self._mirrored(step)[:, None, None, None], images.flip(3), images)
-        # Bytes are moved into channels-last order before they grow to four each.
-        real = images.contiguous(memory_format=torch.channels_last).to(torch.float32).mul_(2 / 255).sub_(1)
+        real = images.to(torch.float32).mul_(2 / 255).sub_(1)
         self.waited_seconds += time.perf_counter() - started
         return real, labels
-
-    def _mirrored(self, step: int) -> Tensor:
-        """Which images of batch ``step`` are mirrored: bool [B]."""
-        draws = generator(self._seed, "flip", step)
-        return torch.randint(2, (self._batch,), generator=draws).bool().to(self._device)
 
     def close(self) -> None:
         """End the thread, where there is one."""
