@@ -42,9 +42,9 @@ class ExtractorSubject:
 
     @cached_property
     def images(self) -> Tensor:
-        """uint8 [6, 3, R, R]."""
+        """uint8 [3, 3, R, R]."""
         resolution = (self.component.card.resolutions or (64,))[0]
-        return torch.randint(0, 256, (6, 3, resolution, resolution), dtype=torch.uint8)
+        return torch.randint(0, 256, (3, 3, resolution, resolution), dtype=torch.uint8)
 
 
 def subject_of(component: Any, options: dict[str, Any]) -> ExtractorSubject:
@@ -87,7 +87,7 @@ def _gives_features(subject: ExtractorSubject) -> None:
     for layer, values in zip(subject.made.features_list, features, strict=True):
         if values.dim() != 2 or len(values) != len(subject.images) or not values.isfinite().all():
             raise Broken(
-                f"finite features [6, D] of layer {layer}", f"{list(values.shape)}", "flatten or pool over the places"
+                f"finite features [3, D] of layer {layer}", f"{list(values.shape)}", "flatten or pool over the places"
             )
 
 
@@ -126,7 +126,7 @@ def _resizes_as_clean_fid(subject: ExtractorSubject) -> None:
     before = subject.images.clone()
     features = subject.made.clean_features(subject.images)
     if features.shape != (len(subject.images), width) or not features.isfinite().all():
-        raise Broken(f"finite features [6, {width}], as fid's", f"{list(features.shape)}", "another layer than fid's")
+        raise Broken(f"finite features [3, {width}], as fid's", f"{list(features.shape)}", "another layer than fid's")
     if not torch.equal(before, subject.images):
         raise Broken("images left as they are", "they changed", "an operation in place: work on a copy")
 
