@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "List models and components.",
     "run": "Train one model, score it, keep the result.",
     "show": "Show what a run would be: its spec, providers and parameter counts.",
+    "sweep": "Train every row of a suite with several seeds.",
     "table": "Print all results as a table.",
 }
 """Name -> the line in --help, here so that help imports no command."""
