@@ -10,10 +10,8 @@ import click
 
 from ganbench.cli.spec_options import json_option
 from ganbench.errors import MissingError, UsageError, unknown
-from ganbench.papers import load_paper
 from ganbench.recipes import RecipeBook
 from ganbench.registry import KINDS, Entry, Registry
-from ganbench.suites import load_suite
 
 FILES = ("model", "suite", "paper")
 """What is listed besides components: files of registry/."""
@@ -45,10 +43,12 @@ def command(kind: str | None, plugin: tuple[Path, ...], registry: tuple[Path, ..
 
 def _file_rows(kind: str, book: RecipeBook) -> list[dict[str, Any]]:
     """A row for each recipe, suite or paper."""
+    from ganbench.papers import load_paper
+    from ganbench.suites import load_suite
+
     if kind == "model":
-        found = [
-            (name, recipe.path, recipe.description) for name in book.recipe_names for recipe in [book.recipe(name)]
-        ]
+        recipes = [book.recipe(name) for name in book.recipe_names]
+        found = [(recipe.name, recipe.path, recipe.description) for recipe in recipes]
     elif kind == "suite":
         suites = [load_suite(book, name) for name in sorted(book.files("suites"))]
         found = [(suite.name, suite.path, suite.description) for suite in suites]
