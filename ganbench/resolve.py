@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from ganbench.data import ImageData
 from ganbench.drafts import COMPONENT_KEYS, COMPONENT_LISTS, DEFAULTS, SCHEDULE, Draft, as_table, items, merge
-from ganbench.errors import GanbenchError, MissingError, UsageError
+from ganbench.errors import GanbenchError, MissingError, SizeError, UsageError
 from ganbench.evaluate.feasible import check_feasible
 from ganbench.matching import REFERENCE, check_matchable
 from ganbench.options import complain, resolve_options, typed_options
@@ -159,9 +159,10 @@ def _check_parts(spec: RunSpec, entries: Mapping[str, Entry]) -> None:
     """Refuse combinations that cannot be built, naming what can."""
     able = entries["architecture"].load().resolutions
     if spec.resolution not in able:
-        raise UsageError(
+        raise SizeError(
             f"architecture '{spec.architecture.name}' has no resolution {spec.resolution}; "
-            f"it has {', '.join(map(str, able))}"
+            f"it has {', '.join(map(str, able))}",
+            "",
         )
     if spec.conditioning != "none" and spec.num_classes == 0:
         raise UsageError(f"conditioning '{spec.conditioning}' needs classes: set --num-classes, or --conditioning none")
@@ -238,6 +239,11 @@ def load_data(resolved: Resolved, places: Places) -> tuple[RunSpec, ImageData]:
     if spec.conditioning != "none" and spec.num_classes != data.num_classes:
         raise UsageError(f"{spec.dataset.name} has {data.num_classes} classes: set --num-classes {data.num_classes}")
     check_feasible(spec, data)
+    if spec.dataset.fingerprint not in (None, data.fingerprint):
+        raise MissingError(
+            f"the data set {spec.dataset.name} is not the one that this spec was made with: its pixels or labels "
+            "differ; give back that one, or begin a new run"
+        )
     dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
     extractor = spec.evaluation.extractor.model_copy(update={"weights_sha256": weights_sha256})
     evaluation = spec.evaluation.model_copy(update={"extractor": extractor})
