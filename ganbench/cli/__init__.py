@@ -12,6 +12,7 @@ from ganbench.errors import FAILED, INTERRUPTED, GanbenchError
 
 COMMANDS = {
     "check": "Check that a component does what its kind must.",
+    "data": "List, show, prepare and verify data sets.",
     "doctor": "Check the installation and every plug-in.",
     "list": "List models, suites, papers and components.",
     "run": "Train one model, score it, keep the result.",
