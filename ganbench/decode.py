@@ -7,9 +7,10 @@ went through the same.
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,10 @@ def read(raw: Raw) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return to_rgb(_opened(raw))
+            if isinstance(raw, Path):
+                with raw.open("rb") as file:
+                    return to_rgb(_opened(file))
+            return to_rgb(_opened(io.BytesIO(raw) if isinstance(raw, bytes) else raw))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise BrokenImageError(f"more than {MAX_PIXELS:,} pixels, a decompression bomb") from None
     except UnidentifiedImageError:
@@ -65,16 +69,17 @@ def read(raw: Raw) -> Image.Image:
         raise BrokenImageError(f"{type(error).__name__}: {error}") from error
 
 
-def _opened(raw: Raw) -> Image.Image:
+def _opened(raw: Image.Image | BinaryIO | NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:
     if isinstance(raw, np.ndarray):
         return _from_array(raw)
     if isinstance(raw, Image.Image):
         image = raw
     else:
-        size = len(raw) if isinstance(raw, bytes) else raw.stat().st_size
+        size = raw.seek(0, os.SEEK_END)
         if size > MAX_BYTES:
             raise BrokenImageError(f"a file of {size:,} bytes, above {MAX_BYTES:,}")
-        image = Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw)
+        raw.seek(0)
+        image = Image.open(raw)
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise Image.DecompressionBombError

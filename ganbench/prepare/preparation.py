@@ -181,11 +181,6 @@ def open_prepared(wanted: Wanted, manifest: Manifest) -> ImageData:
     refuse_broken(wanted, manifest)
     folder = wanted.folder
     if not _untouched(folder, manifest):
-        print(
-            f"the files of {folder} were touched since they were made: checking all of them "
-            "('ganbench data verify' does it once and for all)",
-            file=sys.stderr,
-        )
         check(wanted, manifest)
     splits = {
         role: ImageSplit(ImageFile(folder / f"{role}.npy"), torch.from_numpy(read_labels(folder, role)), split.name)
