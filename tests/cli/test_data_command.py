@@ -286,7 +286,7 @@ def test_changed_bytes_are_found(root: Path, cache: Path) -> None:
         assert "and prepare the set anew" in refused.complaint
         changed(folder / name, place)
         assert call(*info).code == 0, "touched, but as it was"
-    assert call(*verify).json["verified"] is True
+        assert call(*verify).json["verified"] is True
     shutil.rmtree(folder)
     assert "prepare it with 'ganbench data prepare counted --resolution 8" in call(*verify).complaint
 
