@@ -20,10 +20,14 @@ from ganbench.errors import MissingError
 
 RULE = (
     "EXIF orientation applied; the first frame; of 16 bits the upper 8; transparency over white; colour profiles "
-    "ignored; RGB; the centre square of the short side; resized to R x R by Pillow's bicubic filter, antialiased "
-    "where it shrinks"
+    "ignored; RGB; the centre square of the short side; resized to R x R by Pillow's bilinear filter, "
+    "antialiased where it shrinks"
 )
-"""What :func:`to_rgb` and :func:`fit` do. The centre square resized is how SAGAN's images of ImageNet were made."""
+"""What :func:`to_rgb` and :func:`fit` do.
+
+Square and filter are those of SNGAN's code for ImageNet (pfnet-research/sngan_projection, datasets/imagenet.py),
+which SAGAN's names as its reference; how the 128 px records that SAGAN's code reads were made is not published.
+"""
 RULE_VERSION = 1
 """Raised whenever the rule would give other pixels."""
 MAX_PIXELS = 89_478_485
@@ -132,4 +136,4 @@ def fit(image: Image.Image, resolution: int) -> Image.Image:
     square = image.crop((left, top, left + side, top + side)) if width != height else image
     if side == resolution:
         return square
-    return square.resize((resolution, resolution), Image.Resampling.BICUBIC)
+    return square.resize((resolution, resolution), Image.Resampling.BILINEAR)

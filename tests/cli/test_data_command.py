@@ -17,9 +17,10 @@ from typing import Any
 import formats
 import numpy as np
 import pytest
-from formats import MAKERS, drawn, encoded, write_images, zipped
+from formats import MAKERS, bomb, drawn, encoded, write_images, zipped
 from harness import PLUGINS, Crash, Outcome, call, crash, launched, outcome, python, train, tree, wait_until
 from PIL import Image
+from torchvision import datasets
 
 from ganbench import loading
 from ganbench.prepare import decoding, preparation, splits
@@ -96,22 +97,23 @@ def test_the_pixels_are_those_of_the_pictures(root: Path, undisturbed: dict[str,
     assert content(json.loads((folder / "manifest.json").read_text())) == undisturbed
 
 
-def test_two_processes_make_the_same(root: Path, cache: Path, undisturbed: dict[str, Any]) -> None:
-    made = call(*prepare(root, "--workers", "2")).json
-    assert content(made) == undisturbed
-    assert len({process for _, process in readings(root)}) == 2
-    assert os.getpid() not in {process for _, process in readings(root)}
-
-
-def test_processes_join_in_once_it_takes_long(
-    root: Path, undisturbed: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(decoding, "POOL_SECONDS", 0.0)
+def test_the_same_however_many_processes_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    split = drawn(600, 8, 10, 0)
+    np.savez(tmp_path / "images.npz", images=split.pixels, labels=split.labels)
+    pools: list[decoding.Decoder] = []
+    original = decoding.Decoder._start_pool
+    monkeypatch.setattr(decoding.Decoder, "_start_pool", lambda self: (pools.append(self), original(self))[1])
     monkeypatch.setattr(decoding, "processors", lambda: 2)
-    assert content(call(*prepare(root)).json) == undisturbed
-    chunk = splits.chunk_size(8)
-    assert {process for number, process in readings(root)[:chunk]} == {os.getpid()}
-    assert os.getpid() not in {process for _, process in readings(root)[chunk:]}
+    made = []
+    for cache, workers, seconds in (("a", ["--workers", "1"], 0.0), ("b", ["--workers", "2"], 1e9), ("c", [], 0.0)):
+        monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / cache))
+        monkeypatch.setattr(decoding, "POOL_SECONDS", seconds)
+        command = ["data", "prepare", "npz", "--resolution", "8", "--data-root", tmp_path, "--json", *workers]
+        made.append(call(*command).json)
+        folder = Path(made[-1].pop("folder"))
+        assert (np.load(folder / "train.npy") == split.pixels.transpose(0, 3, 1, 2)).all()
+    assert made[0] == made[1] == made[2]
+    assert [decoder._measured for decoder in pools] == [False, True]
 
 
 def alive(process: int) -> bool:
@@ -316,15 +318,6 @@ def test_files_that_are_lost_cut_or_none(root: Path) -> None:
 # Bad input: one line each, nothing half-written.
 
 
-def bomb() -> bytes:
-    """A picture of 30,000 x 30,000 pixels in a kilobyte."""
-    image = Image.new("1", (30_000, 30_000))
-    with tempfile.SpooledTemporaryFile() as file:
-        image.save(file, format="PNG")
-        file.seek(0)
-        return file.read()
-
-
 def tree_with(*broken: tuple[str, bytes]) -> Callable[[Path], object]:
     """Twenty pictures, and some that are none."""
 
@@ -458,7 +451,8 @@ def test_a_run_prepares_what_is_small(tmp_path: Path, cache: Path) -> None:
     tree_with()(tmp_path / "b")
     first = run(tmp_path / "b", tmp_path / "results", "--dataset", "folder")
     assert first.code == 0, first.err
-    assert first.json["scores"]["floor"] in (None, {})
+    assert first.json["scores"]["floor"] is None
+    assert "note: of folder nothing is held out: the training images are their own reference" in first.err
     spec = json.loads((Path(first.json["path"]) / "spec.json").read_text())
     manifest = json.loads((only_set(cache) / "manifest.json").read_text())
     assert spec["dataset"]["fingerprint"] == manifest["content_sha256"]
@@ -497,7 +491,7 @@ def test_one_image_is_too_few_to_train_on(tmp_path: Path, cache: Path) -> None:
 def test_no_held_out_reference_without_held_out_images(tmp_path: Path) -> None:
     tree_with()(tmp_path / "a")
     options = ["--dataset", "folder", "--set", "evaluation.reference=held-out"]
-    assert "no held-out images: set evaluation.reference=train" in run(tmp_path / "a", tmp_path, *options).complaint
+    assert "no held-out images to be the reference" in run(tmp_path / "a", tmp_path, *options).complaint
     refused = train("sagan", tmp_path, "--data-root", tmp_path / "a", "--dataset", "folder")
     assert refused.complaint.endswith("folder has no classes: set --conditioning none")
 
@@ -600,6 +594,29 @@ def test_a_download_is_made_where_it_is_asked_for(tmp_path: Path, monkeypatch: p
     assert made.json["splits"]["train"]["count"] == 20
     assert "progress of a library" in made.err
     assert asked == [tmp_path / "new"]
+
+
+def test_downloads_are_torchvisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, str]] = []
+
+    def fetch(url: str, root: str, filename: str, md5: str) -> None:
+        asked.append((url, root, md5))
+
+    monkeypatch.setattr(datasets.utils, "download_and_extract_archive", fetch)
+    for name, known in (("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100), ("stl10", datasets.STL10)):
+        card = built_in("dataset", name).load().card
+        assert known.url.partition("://")[2] in card.get
+        card.download(tmp_path)
+        assert asked.pop() == (known.url, str(tmp_path), known.tgz_md5)
+    formats.mnist(tmp_path, compressed=False)
+    built_in("dataset", "mnist").load().card.download(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets.svhn, "check_integrity", lambda *_: True)
+        patch.setattr(datasets.svhn, "download_url", lambda url, *_: asked.append((url, "", "")))
+        formats.svhn(tmp_path)
+        shutil.copy(tmp_path / "svhn" / "test_32x32.mat", tmp_path / "svhn" / "extra_32x32.mat")
+        built_in("dataset", "svhn").load().card.download(tmp_path)
+    assert [url.rpartition("/")[2] for url, *_ in asked] == ["train_32x32.mat", "test_32x32.mat", "extra_32x32.mat"]
 
 
 def test_a_download_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
