@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ganbench.attempts import recorded_attempt
 from ganbench.batches import Batches
 from ganbench.checkpoint import Checkpoints
 from ganbench.combination import doubts
@@ -19,9 +20,10 @@ from ganbench.cost import count_parameters
 from ganbench.data import ImageData
 from ganbench.environment import describe
 from ganbench.errors import GanbenchError
-from ganbench.evaluate.evaluator import Evaluator
+from ganbench.evaluate.evaluator import Evaluation, Evaluator
 from ganbench.networks import build_networks
 from ganbench.objective import build_objective
+from ganbench.places import Places
 from ganbench.progress import Progress
 from ganbench.registry import Entry
 from ganbench.spec import RunSpec
@@ -44,6 +46,7 @@ def execute(
     folder: RunFolder,
     device: torch.device,
     progress: Progress,
+    places: Places,
     deterministic: bool = False,
 ) -> dict[str, Any]:
     """Train and score one spec in its claimed folder; returns the result with its path.
@@ -60,7 +63,7 @@ def execute(
             Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip),
             device,
         )
-        evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device)
+        evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device, places, progress.say)
         run = TrainingRun(trainer, evaluator, folder, progress)
         with trainer.batches:
             status = run.execute()
@@ -78,7 +81,7 @@ def execute(
     return finished
 
 
-def _best_scores(run: TrainingRun) -> dict[str, float]:
+def _score_best(run: TrainingRun) -> Evaluation:
     """The best checkpoint, on samples other than those it was chosen by."""
     checkpoints = Checkpoints(run.folder.checkpoints)
     path = checkpoints.path("best", run.best["step"])
@@ -90,11 +93,20 @@ def _best_scores(run: TrainingRun) -> dict[str, float]:
     return run.evaluator.score_samples(sampler, "report")
 
 
+def _evaluations(run: TrainingRun, status: str) -> dict[str, Evaluation | None]:
+    """What is reported: each generator is scored once, so the best that is the final one is not scored again."""
+    final = run.evaluator.score_samples(run.trainer.sampler, "report") if status == "finished" else None
+    same = final is not None and run.best["step"] == run.step
+    return {"final": final, "best": final if same else _score_best(run), "floor": run.evaluator.score_floor()}
+
+
 def _result(run: TrainingRun, status: str) -> dict[str, Any]:
     spec, evaluator, counters = run.spec, run.evaluator, asdict(run.counters)
-    final = evaluator.score_samples(run.trainer.sampler, "report") if status == "finished" else None
-    best = _best_scores(run)
+    reported = _evaluations(run, status)
+    scored = {which: evaluation for which, evaluation in reported.items() if evaluation is not None}
+    distinct = {id(evaluation): evaluation.seconds for evaluation in scored.values()}
     artefacts = sorted(p for p in run.folder.path.rglob("*") if p.suffix in (".pt", ".png", ".jsonl"))
+    artefacts = [path for path in artefacts if path != run.folder.attempts]  # which is written once more
     return {
         "schema": RESULT_SCHEMA,
         "run_id": spec.run_id,
@@ -105,15 +117,20 @@ def _result(run: TrainingRun, status: str) -> dict[str, Any]:
         "protocol": evaluator.protocol,
         "protocol_id": evaluator.protocol_id,
         "scores": {
-            "final": final,
-            "best": best,
-            "untrained": run.untrained,
-            "floor": evaluator.floor_scores(),
+            "untrained": run.untrained["scores"],
+            **{which: evaluation.values if evaluation else None for which, evaluation in reported.items()},
+        },
+        "evaluations": {
+            "untrained": run.untrained["facts"],
+            **{which: evaluation.facts() for which, evaluation in scored.items()},
+        },
+        "intra": {
+            which: evaluation.scores.by_class for which, evaluation in scored.items() if evaluation.scores.by_class
         },
         "best_step": run.best["step"],
         "counters": counters,
         "cost": {
-            "evaluation_seconds": run.evaluation_seconds,
+            "evaluation_seconds": run.evaluation_seconds + sum(distinct.values()),
             "data_wait_seconds": run.trainer.batches.waited_seconds,
             "images_per_second": counters["real_images"] / counters["train_seconds"],
             "peak_memory_bytes": _peak_memory(run.trainer.device),
@@ -141,6 +158,7 @@ def start(
     entries: Mapping[str, Entry],
     device: torch.device,
     progress: Progress,
+    places: Places,
     deterministic: bool = False,
 ) -> dict[str, Any] | None:
     """Run the folder's spec, go on with it, or return its result if it is done.
@@ -154,5 +172,5 @@ def start(
         done = folder.finished()
         if done is not None:
             return done
-        with progress:
-            return execute(folder.spec, data, entries, folder, device, progress, deterministic)
+        with recorded_attempt(folder), progress:
+            return execute(folder.spec, data, entries, folder, device, progress, places, deterministic)

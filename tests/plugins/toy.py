@@ -32,6 +32,13 @@ def filed_digits(resolution: int, *, file: str) -> ImageData:
     return ImageData(ImageSplit(ImageFile(Path(file)), data.train.labels), data.held_out, data.num_classes)
 
 
+@register("dataset", "one-split")
+def one_split(resolution: int) -> ImageData:
+    """The same without the second half."""
+    whole = few_digits(resolution)
+    return ImageData(whole.train, None, whole.num_classes)
+
+
 class Thumbnail(FeatureExtractorBase):
     """Features are the brightness of the image's sixteen tiles."""
 
