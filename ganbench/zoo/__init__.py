@@ -28,6 +28,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
     },
     "extractor": {
         "cnn-digits": "ganbench.zoo.extractor.cnn_digits:cnn_digits",
+        "cnn-digits-area": "ganbench.zoo.extractor.cnn_digits:cnn_digits_area",
     },
     "loss": {
         "hinge": "ganbench.zoo.loss.hinge:Hinge",
