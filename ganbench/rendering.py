@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,18 +71,22 @@ def render(document: Document, style: str) -> str:
 def _table(shown: pd.DataFrame, style: str) -> str:
     if style == "latex":
         styler = shown.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-        latex = str(styler.to_latex(hrules=True)).rstrip("\n")
+        latex = str(styler.to_latex(hrules=True, multicol_align="c")).rstrip("\n")
         for sign, command in _LATEX.items():
             latex = latex.replace(sign, command)
         return latex
     if style == "md":
-        # A bar would end its cell.
-        return str(shown.replace(r"\|", r"\\|", regex=True).to_markdown(index=False, disable_numparse=True))
+        # It knows one level of columns.
+        names = list(shown.columns)
+        if isinstance(shown.columns, pd.MultiIndex):
+            names = [" ".join(column).strip() for column in shown.columns]
+        return str(shown.set_axis(names, axis=1).to_markdown(index=False, disable_numparse=True))
     return shown.to_string(index=False)
 
 
 def _html(document: Document) -> str:
-    parts = [f"<h1>{html.escape(document.title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in document.lines)]
+    lines = [line for line in document.lines if line != document.title]
+    parts = [f"<h1>{html.escape(document.title)}</h1>", *(f"<p>{html.escape(line)}</p>" for line in lines)]
     if document.frame.empty:
         parts.append(f"<p>{html.escape(document.if_empty)}</p>")
     else:
@@ -99,10 +104,10 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _json(document: Document) -> str:
     rows = [
-        {key: None if pd.isna(value) else jsonable(value) for key, value in row.items()}
+        {key: None if pd.isna(value) else value for key, value in row.items()}
         for row in _flat(document.frame).astype(object).to_dict("records")
     ]
-    return json.dumps({**document.about, "notes": document.notes, "rows": rows}, allow_nan=False)
+    return json.dumps(jsonable({**document.about, "notes": document.notes, "rows": rows}), allow_nan=False)
 
 
 def spread(mean: float, std: float) -> str:
@@ -112,7 +117,7 @@ def spread(mean: float, std: float) -> str:
 
 def si(value: float) -> str:
     """A count in short, as 1.5M."""
-    if pd.isna(value):
+    if math.isnan(value):
         return "nan"
     for unit, scale in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= scale:
