@@ -11,8 +11,8 @@ import pandas as pd
 
 from ganbench.curves import read_curve
 from ganbench.errors import UsageError
+from ganbench.paper_numbers import ORIGINALS, SHORT, differences_to_paper, published_numbers
 from ganbench.papers import Published
-from ganbench.published import ORIGINALS, SHORT, differences_to_paper, published_numbers
 from ganbench.suite_table import SuiteTable
 from ganbench.tables import LOWER_IS_BETTER
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.published import ORIGINALS, SHORT
+from ganbench.paper_numbers import ORIGINALS, SHORT
 from ganbench.rendering import Document, count_words, si, spread
 from ganbench.suite_frame import suite_frame
 from ganbench.suite_notes import facts, notes

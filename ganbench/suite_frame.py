@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.published import source
+from ganbench.paper_numbers import source
 from ganbench.statistics import Summary, is_marked, paired_differences, rank_agreement, summarise
 from ganbench.store import StoredRun
 from ganbench.suite_runs import RowRuns

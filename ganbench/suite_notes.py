@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from ganbench.published import ORIGINALS, SHORT, differences_to_paper
+from ganbench.paper_numbers import ORIGINALS, SHORT, differences_to_paper
 from ganbench.spec import RunSpec
 from ganbench.statistics import MARKED_FROM, chance_of_excluding_zero
 from ganbench.suite_runs import RowRuns

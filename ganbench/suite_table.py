@@ -10,9 +10,9 @@ from typing import Any, Literal
 from ganbench.curves import Limit, Point, cut, least_total, parse_match, read_curve
 from ganbench.drafts import Draft
 from ganbench.errors import UsageError, unknown
+from ganbench.paper_numbers import ORIGINALS, STAND_INS, headline_number, published_numbers
 from ganbench.papers import Paper, Published, load_paper
 from ganbench.planning import plan
-from ganbench.published import ORIGINALS, STAND_INS, headline_number, published_numbers
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
 from ganbench.store import StoredRun, load_runs
