@@ -238,5 +238,10 @@ def load_data(resolved: Resolved, places: Places) -> tuple[RunSpec, ImageData]:
         spec.evaluation.check(count, "samples per evaluation")
     for split in filter(None, (data.train, data.held_out)):
         spec.evaluation.check(len(split), f"images in the split '{split.name}' of {spec.dataset.name}")
+    if spec.dataset.fingerprint not in (None, data.fingerprint):
+        raise MissingError(
+            f"the data set {spec.dataset.name} is not the one that this spec was made with: its pixels or labels "
+            "differ; give back that one, or begin a new run"
+        )
     dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
     return spec.model_copy(update={"dataset": dataset}), data
