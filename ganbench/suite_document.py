@@ -121,6 +121,7 @@ def _costs(frame: pd.DataFrame) -> pd.DataFrame:
             "FLOPs": [_or_dash(si, value) for value in counters["flops"]],
             "train s": [_or_dash(lambda v: f"{v:.4g}", value) for value in counters["train_seconds"]],
             "peak MB": [_or_dash(lambda v: f"{v / 1e6:.0f}", value) for value in counters["peak_memory_bytes"]],
+            "attempts": [str(value or "-") for value in frame["runs", "attempts"]],
         },
         index=frame.index,
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ganbench.attempts import read_attempts
 from ganbench.paper_numbers import source
 from ganbench.statistics import Summary, is_marked, paired_differences, rank_agreement, summarise
 from ganbench.store import StoredRun
@@ -31,10 +32,11 @@ def suite_frame(table: SuiteTable) -> pd.DataFrame:
     - ``difference``, ``difference_n``, ``difference_low``, ``difference_high``: less the reference row, on common
       seeds; ``marked``: whether that interval excludes 0, as :func:`ganbench.statistics.is_marked` has it.
 
-    ``runs``: ``n``, ``finished``, ``diverged``, ``failed``, ``unfinished``; ``parameters``: ``generator``,
-    ``discriminator``; ``counters``: means of what the finished runs had spent, ``peak_memory_bytes`` the greatest;
-    ``row``: ``absent``, why there is nothing to show. ``frame.attrs['agreement']`` has for each metric Kendall's
-    ``tau`` with the paper's order, the ``rows`` that it is over and, where it is NaN, the ``reason``.
+    ``runs``: ``n``, ``finished``, ``diverged``, ``failed``, ``unfinished``, ``attempts`` (how often they were
+    started, 0 where that is not recorded); ``parameters``: ``generator``, ``discriminator``; ``counters``: means of
+    what the finished runs had spent, ``peak_memory_bytes`` the greatest; ``row``: ``absent``, why there is nothing
+    to show. ``frame.attrs['agreement']`` has for each metric Kendall's ``tau`` with the paper's order, the ``rows``
+    that it is over and, where it is NaN, the ``reason``.
     """
     rows = [_row(table, row) for row in table.rows]
     frame = pd.DataFrame([list(row.values()) for row in rows], columns=pd.MultiIndex.from_tuples(list(rows[0])))
@@ -80,6 +82,7 @@ def _row(table: SuiteTable, row: RowRuns) -> dict[tuple[str, str], Any]:
     cells["runs", "n"] = len(row.runs)
     for status in ("finished", "diverged", "failed", "unfinished"):
         cells["runs", status] = sum(run.status == status for run in row.runs)
+    cells["runs", "attempts"] = sum(len(read_attempts(run.folder)) for run in row.runs)
     for network in ("generator", "discriminator"):
         cells["parameters", network] = row.with_result[0].result["parameters"][network] if row.with_result else math.nan
     spent = [table.spent(run) for run in row.finished]

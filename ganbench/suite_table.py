@@ -112,7 +112,7 @@ def load_table(
         load_paper(book, suite.paper) if suite.paper else None,
         rows,
         inception,
-        tuple(_metric(metric, inception) for metric in metrics or suite.metrics),
+        tuple(dict.fromkeys(_metric(metric, inception) for metric in metrics or suite.metrics)),
         scores,
         limit,
         tuple(stored.foreign),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
 from ganbench.spec import RunSpec, identity
 from ganbench.store import RESULT_SCHEMA, JSONLines, RunFolder, write_json
-from ganbench.suites import load_suite
+from ganbench.suites import PlannedRow, Suite, load_suite
 
 FINGERPRINT = hashlib.sha256(b"some images").hexdigest()
 PER_STEP = {"g_steps": 1, "d_steps": 1, "real_images": 16, "fake_images": 32, "flops": 1_000_000}
@@ -31,21 +33,36 @@ def overrides(*assignments: str) -> list[Draft]:
     return [draft] if draft else []
 
 
+@functools.cache
+def _planned(suite: str, profile: str, given: str) -> list[PlannedRow]:
+    book = RecipeBook()
+    return plan(load_suite(book, suite), profile, Registry.discover([]), book, [0], json.loads(given))
+
+
+def plan_once(
+    suite: Suite, profile: str, registry: Registry, book: RecipeBook, seeds: Sequence[int], given: Sequence[Draft] = ()
+) -> list[PlannedRow]:
+    """``ganbench.planning.plan`` with its answers kept: it builds every network of a suite to give one."""
+    assert list(seeds) == [0]
+    if profile not in suite.profiles:
+        return plan(suite, profile, registry, book, seeds, given)
+    return _planned(suite.name, profile, json.dumps(list(given)))
+
+
 class Synthetic:
     """A results folder of one suite."""
 
     def __init__(self, results: Path, suite: str, profile: str = "quick") -> None:
         self.results, self.profile = results, profile
-        self.book, self.registry = RecipeBook(), Registry.discover([])
-        self.suite = load_suite(self.book, suite)
+        self.suite = suite
         results.mkdir(parents=True, exist_ok=True)
 
     def spec(self, row: str, seed: int, *assignments: str) -> RunSpec:
         """What a run of the row would have: the plan, and the data's fingerprint."""
-        given = overrides(*assignments)
-        (planned,) = plan(self.suite, self.profile, self.registry, self.book, [seed], given, rows=[self.suite.row(row)])
-        (spec,) = planned.specs
-        return spec.model_copy(update={"dataset": spec.dataset.model_copy(update={"fingerprint": FINGERPRINT})})
+        planned = _planned(self.suite, self.profile, json.dumps(overrides(*assignments)))
+        (spec,) = next(each for each in planned if each.row.name == row).specs
+        dataset = spec.dataset.model_copy(update={"fingerprint": FINGERPRINT})
+        return spec.model_copy(update={"dataset": dataset, "seed": seed})
 
     def run(
         self,
