@@ -61,7 +61,7 @@ def _keep(context: click.Context, suite: str | None, check: Path | None, write: 
 
     beside = [name for name in context.params if name not in ("suite", "check", "write") and _given(context, name)]
     if beside or (check and (write or suite)):
-        extra = f"--{beside[0]}" if beside else "SUITE" if suite else "--write"
+        extra = _flag(context, beside[0]) if beside else "SUITE" if suite else "--write"
         raise UsageError(f"--{'check' if check else 'write'} takes the folder as it is: leave out {extra}")
     if check:
         for line in committed.check(check):
@@ -75,12 +75,17 @@ def _given(context: click.Context, name: str) -> bool:
     return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
+def _flag(context: click.Context, name: str) -> str:
+    return next(parameter.opts[0] for parameter in context.command.params if parameter.name == name)
+
+
 def _refuse_without_suite(context: click.Context, suite: str | None) -> None:
     if suite is None:
         for name in ("profile", "best", "match", "budget", "assignments", "plot", "plugin", "registry"):
             if _given(context, name):
-                flag = "set" if name == "assignments" else name
-                raise UsageError(f"--{flag} is of a suite's table: name one, as in 'ganbench table sagan-table1'")
+                raise UsageError(
+                    f"{_flag(context, name)} is of a suite's table: name one, as in 'ganbench table sagan-table1'"
+                )
 
 
 def _load(
