@@ -112,7 +112,12 @@ def _json(document: Document) -> str:
 
 def spread(mean: float, std: float) -> str:
     """``12.3 ± 0.45``; without the deviation where there is none."""
-    return f"{mean:.4g}" + ("" if pd.isna(std) else f" ± {std:.2g}")
+    return rounded(mean, 4) + ("" if pd.isna(std) else f" ± {rounded(std, 2)}")
+
+
+def rounded(value: float, digits: int) -> str:
+    """So many digits, and never an exponent for a number that has more before its point."""
+    return f"{value:.0f}" if 10**digits <= abs(value) < 1e9 else f"{value:.{digits}g}"
 
 
 def si(value: float) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ganbench.paper_numbers import ORIGINALS, SHORT
-from ganbench.rendering import Document, count_words, si, spread
+from ganbench.rendering import Document, count_words, rounded, si, spread
 from ganbench.suite_frame import suite_frame
 from ganbench.suite_notes import facts, notes
 from ganbench.suite_table import SuiteTable
@@ -72,11 +72,11 @@ def _ours(table: SuiteTable, row: pd.Series[Any], metric: str) -> str:
 def _interval(row: pd.Series[Any]) -> str:
     if row["n"] == 1:
         return "n = 1"
-    return "-" if pd.isna(row["low"]) else f"[{row['low']:.4g}, {row['high']:.4g}]"
+    return "-" if pd.isna(row["low"]) else f"[{rounded(row['low'], 4)}, {rounded(row['high'], 4)}]"
 
 
 def _number(value: float) -> str:
-    return "-" if pd.isna(value) else f"{value:.4g}"
+    return "-" if pd.isna(value) else rounded(value, 4)
 
 
 def _published(numbers: pd.DataFrame) -> tuple[str, list[str]]:
@@ -105,8 +105,11 @@ def _ranks(row: pd.Series[Any]) -> str:
 def _difference(row: pd.Series[Any]) -> str:
     if not row["difference_n"] or pd.isna(row["difference"]):
         return "-"
-    interval = "" if pd.isna(row["difference_low"]) else f" [{row['difference_low']:.3g}, {row['difference_high']:.3g}]"
-    return f"{row['difference']:+.3g}{interval}" + (" *" if row["marked"] else "")
+    interval = ""
+    if not pd.isna(row["difference_low"]):
+        interval = f" [{rounded(row['difference_low'], 3)}, {rounded(row['difference_high'], 3)}]"
+    sign = "" if row["difference"] < 0 else "+"
+    return f"{sign}{rounded(row['difference'], 3)}{interval}" + (" *" if row["marked"] else "")
 
 
 def _costs(frame: pd.DataFrame) -> pd.DataFrame:
