@@ -35,9 +35,18 @@ class StoredGenerator:
     sha256: str
     """Of the checkpoint, checked before it was read."""
 
+    def facts(self) -> dict[str, str | int]:
+        """Which it is, as JSON."""
+        return {
+            "checkpoint": self.path.name,
+            "checkpoint_sha256": self.sha256,
+            "step": self.step,
+            "weights": self.weights,
+        }
+
 
 def find_run(results: Path, name: str) -> Path:
-    """The folder of a run: ``name`` is that folder, its name below ``results``, or the first letters of its id.
+    """The folder of a run: ``name`` is that folder, or the first letters of its id or of the folder's name.
 
     Raises UsageError where that is no run, or is the beginning of several ids.
     """
@@ -48,7 +57,7 @@ def find_run(results: Path, name: str) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UsageError(f"{name} may be {' or '.join(folder.name for folder in found)}: give more of the id")
+        raise UsageError(f"{name} may be {' or '.join(folder.name for folder in found)}: give more letters")
     raise UsageError(
         f"{name} is no run: give its folder, or the first letters of its id for a run in {runs} "
         "(--results names another folder)"
@@ -56,10 +65,10 @@ def find_run(results: Path, name: str) -> Path:
 
 
 def _is_called(folder: Path, name: str) -> bool:
-    """Whether a folder ``<model>-<run_id[:12]>`` has that name, or that beginning of its id."""
-    if folder.name == name:
-        return True
-    if not name or not folder.name.rpartition("-")[2].startswith(name[:12]):
+    """Whether a folder ``<model>-<run_id[:12]>`` begins so, or its id does."""
+    if not name or folder.name.startswith(name):
+        return bool(name)
+    if not folder.name.rpartition("-")[2].startswith(name[:12]):
         return False
     try:
         return read_spec(folder).run_id.startswith(name)

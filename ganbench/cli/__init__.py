@@ -13,8 +13,10 @@ from ganbench.errors import FAILED, INTERRUPTED, GanbenchError
 COMMANDS = {
     "check": "Check that a component does what its kind must.",
     "doctor": "Check the installation and every plug-in.",
+    "eval": "Score a run, a folder or a generator.",
     "list": "List models and components.",
     "run": "Train one model, score it, keep the result.",
+    "sample": "Write images of a run.",
     "show": "Show what a run would be: its spec, providers and parameter counts.",
     "table": "Print all results as a table.",
 }

@@ -69,7 +69,9 @@ def open_samples(path: Path) -> SampleArray:
     with _told(path), zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         if "arr_0" not in names:
-            raise MissingError(f"{path} has no arr_0, but {', '.join(names) or 'nothing'}: save it by np.savez(FILE, X)")
+            raise MissingError(
+                f"{path} has no arr_0, but {', '.join(names) or 'nothing'}: save it by np.savez(FILE, X)"
+            )
         with archive.open("arr_0.npy") as member:
             shape, fortran, dtype = _read_header(member)
         if dtype.hasobject:
@@ -90,7 +92,9 @@ def _labels(path: Path, count: int) -> Tensor:
     with np.load(path, allow_pickle=False) as arrays:
         labels: NDArray[Any] = arrays["arr_1"]
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-        raise MissingError(f"{path}: arr_1 is {labels.dtype} {list(labels.shape)}, not a label for each of {count} images")
+        raise MissingError(
+            f"{path}: arr_1 is {labels.dtype} {list(labels.shape)}, not a label for each of {count} images"
+        )
     return torch.from_numpy(labels.astype(np.int64))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganbench.decode import BrokenImageError, read
+from ganbench.decode import read
 from ganbench.errors import MissingError, UsageError
 from ganbench.evaluate.bank import gather
 from ganbench.evaluate.sources.arrays import open_samples
-from ganbench.evaluate.sources.files import NamedFile, folder_files, zip_files
 from ganbench.images import Images
+from ganbench.trees import SUFFIXES, TreeImages, open_tree
 
 CHUNK = 256
 """Pictures that are decoded at a time."""
@@ -40,22 +40,24 @@ class ImageSet:
 def open_images(path: Path, *, skip_broken: bool, say: Callable[[str], None]) -> ImageSet:
     """Read everything once: a folder or a zip of pictures of one size by :func:`ganbench.decode.read`, or an ``.npz``.
 
-    ``say`` is told every 5,000 pictures and of each broken one that is left out. Raises UsageError for what is
-    none of these, MissingError for what is damaged, empty or of several sizes, and StoreError where there is no
-    room for it.
+    ``say`` is told how far it is, and of what is left out. Raises UsageError for what is none of these,
+    MissingError for what is not there, damaged, empty or of several sizes, and StoreError where there is no room
+    for it.
     """
     if path.suffix.lower() == ".npz":
         samples = open_samples(path)
         return _gathered(samples.chunks(), samples.shape[0], samples.labels)
-    if path.is_dir():
-        files = folder_files(path)
-    elif path.suffix.lower() == ".zip":
-        files = zip_files(path)
-    else:
+    if path.is_file() and path.suffix.lower() != ".zip":
         raise UsageError(f"{path} holds no images to score: give a folder, a .zip or an .npz")
+    tree = open_tree(path)
+    pictures = tree.images(sorted(tree.names))  # as text, which is torch-fidelity's order
+    if tree.others:
+        say(f"{path}: {len(tree.others)} files that are no pictures by their names, as {tree.others[0]}, are left out")
+    if not len(pictures):
+        raise MissingError(f"{path} holds no picture: their names end in {', '.join(sorted(SUFFIXES))}")
     if skip_broken:
-        files = _readable(files, say)
-    return _gathered(_decoded(files, say), len(files), None)
+        pictures = tree.images(_readable(pictures, path, say))
+    return _gathered(_decoded(pictures, path, say), len(pictures), None)
 
 
 def _gathered(chunks: Iterator[Tensor], count: int, labels: Tensor | None) -> ImageSet:
@@ -73,46 +75,47 @@ def _gathered(chunks: Iterator[Tensor], count: int, labels: Tensor | None) -> Im
     return ImageSet(images, labels, digest.hexdigest())
 
 
-def _decoded(files: Sequence[NamedFile], say: Callable[[str], None]) -> Iterator[Tensor]:
+def _decoded(pictures: TreeImages, path: Path, say: Callable[[str], None]) -> Iterator[Tensor]:
     """uint8 [n, 3, H, W], all of the first one's size."""
     size: tuple[int, ...] | None = None
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(files), CHUNK):
-            chunk = files[start : start + CHUNK]
-            pictures = list(pool.map(_decode, chunk))
-            for file, picture in zip(chunk, pictures, strict=True):
+        for start in range(0, len(pictures), CHUNK):
+            which = range(start, min(start + CHUNK, len(pictures)))
+            decoded = list(pool.map(lambda index: _decode(pictures, index, path), which))
+            for index, picture in zip(which, decoded, strict=True):
                 size = size or picture.shape
                 if picture.shape != size:
                     raise MissingError(
-                        f"{file.name} has {_px(picture.shape)} and {files[0].name} {_px(size)}: "
+                        f"{path}: {pictures.name(index)} has {_px(picture.shape)} and {pictures.name(0)} {_px(size)}: "
                         "images that are scored must have one size"
                     )
-            yield torch.from_numpy(np.stack(pictures))
-            done = start + len(chunk)
-            if done // 5000 > start // 5000:
-                say(f"read {done:,} of {len(files):,} pictures")
+            yield torch.from_numpy(np.stack(decoded))
+            if which.stop // 5000 > start // 5000:
+                say(f"read {which.stop:,} of {len(pictures):,} pictures of {path}")
 
 
-def _decode(file: NamedFile) -> NDArray[np.uint8]:
-    """[3, H, W]."""
+def _decode(pictures: TreeImages, index: int, path: Path) -> NDArray[np.uint8]:
+    """[3, H, W]. Raises MissingError with the picture's name."""
     try:
-        return np.asarray(read(file.read())).transpose(2, 0, 1)
-    except BrokenImageError as error:
-        raise MissingError(f"{file.name} is no picture that can be read: {error} (--skip-broken leaves it out)") from None
+        return np.asarray(read(pictures[index])).transpose(2, 0, 1)
+    except Exception as error:  # zipfile raises what it likes at a damaged member, or one under a password
+        raise MissingError(
+            f"{path}: {pictures.name(index)} cannot be read: {error} (--skip-broken leaves such pictures out)"
+        ) from error
 
 
-def _readable(files: Sequence[NamedFile], say: Callable[[str], None]) -> list[NamedFile]:
-    """Those that can be decoded; the others are told. Raises MissingError where none can."""
+def _readable(pictures: TreeImages, path: Path, say: Callable[[str], None]) -> list[str]:
+    """The names of those that can be decoded; the others are told. Raises MissingError where none can."""
     good = []
-    for file in files:
+    for index in range(len(pictures)):
         try:
-            _decode(file)
+            _decode(pictures, index, path)
         except MissingError as error:
             say(f"left out: {error}")
             continue
-        good.append(file)
+        good.append(pictures.name(index))
     if not good:
-        raise MissingError(f"none of {len(files)} pictures can be read, the first is {files[0].name}")
+        raise MissingError(f"{path}: none of {len(pictures)} pictures can be read, the first is {pictures.name(0)}")
     return good
 
 

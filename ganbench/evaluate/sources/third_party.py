@@ -37,6 +37,10 @@ def names_callable(source: str) -> bool:
     return _NAME.fullmatch(source) is not None
 
 
+_MANY = 16
+"""Images that are never all without a dark pixel, unless they are in [0, 1]."""
+
+
 class ThirdParty(nn.Module):
     """A generator that is held to what it must return.
 
@@ -54,7 +58,8 @@ class ThirdParty(nn.Module):
         self.latent_dim = self._said("latent_dim", 1)
         """What the generator says of it; None where it says nothing."""
         self.num_classes = self._said("num_classes", 0)
-        self._size: torch.Size | None = None
+        self._size: tuple[int, int] | None = None
+        """Width and height of the first images."""
 
     def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
         """[B, latent_dim], int64 [B] or None -> float32 [B, 3, H, W] in [-1, 1]."""
@@ -84,16 +89,19 @@ class ThirdParty(nn.Module):
         shape = images.shape
         if not images.is_floating_point() or len(shape) != 4 or shape[:2] != (count, 3) or 0 in shape:
             raise MissingError(f"{self.name} returned {images.dtype} {list(shape)}: {wanted}")
-        self._size = self._size or shape[2:]
-        if shape[2:] != self._size:
-            raise MissingError(
-                f"{self.name} returned images of {shape[3]}x{shape[2]} px after {self._size[1]}x{self._size[0]}: "
-                "all must have one size"
-            )
+        size = (shape[3], shape[2])
+        if self._size not in (None, size):
+            raise MissingError(f"{self.name} returned images of {size} px after {self._size}: all must have one size")
         low, high = (float(bound) for bound in torch.aminmax(images.detach().float()))
         if not -1 - _SLACK <= low <= high <= 1 + _SLACK:  # NaN is in no range
             seen = f"values from {low:.4g} to {high:.4g}" if low <= high else "values that are not finite"
             raise MissingError(f"{self.name} returned {seen}: {wanted}")
+        if self._size is None and low >= 0 and count >= _MANY:
+            raise MissingError(
+                f"{self.name} returned no value below 0 in {count} images: {wanted}, "
+                "so images in [0, 1] have to be scaled by x * 2 - 1"
+            )
+        self._size = size
 
 
 def _imported(name: str) -> Any:
