@@ -28,6 +28,8 @@ COMPONENTS: dict[str, dict[str, str]] = {
     },
     "extractor": {
         "cnn-digits": "ganbench.zoo.extractor.cnn_digits:cnn_digits",
+        "inception": "ganbench.zoo.extractor.inception:inception",
+        "inception-clean": "ganbench.zoo.extractor.inception:inception_clean",
     },
     "loss": {
         "hinge": "ganbench.zoo.loss.hinge:Hinge",

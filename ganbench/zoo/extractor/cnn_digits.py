@@ -14,6 +14,7 @@ CARD = ExtractorCard(
     resize="none",
     resolutions=(32,),
     inception=False,
+    dataset="digits",
 )
 
 
