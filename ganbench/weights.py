@@ -12,13 +12,15 @@ import io
 import os
 import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ganbench.errors import MissingError, StoreError, UsageError, unknown
 from ganbench.places import Places
-from ganbench.published import PublishedWeights
+from ganbench.published import PUBLISHED, PublishedWeights
+from ganbench.registry import Registry
 from ganbench.store import file_sha256
 
 ALLOW = "--allow-unverified-weights"
@@ -119,6 +121,42 @@ def find(extractor: str, files: Sequence[PublishedWeights], places: Places, sha2
     raise MissingError(f"extractor '{extractor}' needs {names} in {places.weights}: {mend(files[0], places)}")
 
 
+@dataclass(frozen=True)
+class State:
+    """How a published file stands in the folder of weights."""
+
+    published: PublishedWeights
+    extractors: tuple[str, ...]
+    """That take it."""
+    path: Path
+    """Where it lies, or would."""
+    state: Literal["present", "absent", "wrong", "unverifiable"]
+    """Unverifiable is what is at hand and cannot be compared, since its publisher states no sha256."""
+    fault: str | None
+    """Why it is neither present nor absent."""
+
+
+def survey(known: Mapping[str, Sequence[PublishedWeights]], places: Places) -> list[State]:
+    """Every file of the extractors given, hashed where it is at hand; in their order, each file once."""
+    takers: dict[PublishedWeights, list[str]] = {}
+    for extractor, files in known.items():
+        for published in files:
+            takers.setdefault(published, []).append(extractor)
+    return [_state(published, tuple(names), places.weights / published.file) for published, names in takers.items()]
+
+
+def _state(published: PublishedWeights, extractors: tuple[str, ...], path: Path) -> State:
+    if not path.exists():
+        return State(published, extractors, path, "absent", None)
+    try:
+        _, fault = examine(path, published)
+    except OSError as error:
+        return State(published, extractors, path, "wrong", f"it cannot be read: {error.strerror}")
+    if fault is None:
+        return State(published, extractors, path, "present", None)
+    return State(published, extractors, path, "unverifiable" if published.sha256 is None else "wrong", fault)
+
+
 def add(source: Path, known: Sequence[PublishedWeights], places: Places) -> WeightFile:
     """Copy a file to the folder of weights, under its published name, checked in the copy and then renamed.
 
@@ -160,3 +198,18 @@ def _copy(source: WeightFile, target: Path) -> None:
         raise StoreError(f"{target} cannot be written: {error.strerror}; choose another --weights-dir") from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def known_weights(registry: Registry) -> dict[str, tuple[PublishedWeights, ...]]:
+    """By extractor, the files that it takes: the built-in ones, none imported, and those on others' cards."""
+    known = dict(PUBLISHED)
+    for entry in registry.entries("extractor"):
+        if entry.built_in:
+            continue
+        try:
+            files = getattr(getattr(entry.load(), "card", None), "weights", ())
+        except MissingError:
+            continue  # a plug-in that fails, fails alone; `doctor` shows why
+        if files:
+            known[entry.name] = tuple(files)
+    return known

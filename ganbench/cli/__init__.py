@@ -19,6 +19,7 @@ COMMANDS = {
     "sample": "Write images of a run.",
     "show": "Show what a run would be: its spec, providers and parameter counts.",
     "table": "Print all results as a table.",
+    "weights": "List, check and add the weight files of extractors.",
 }
 """Name -> the line in --help, here so that help imports no command."""
 
