@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -64,6 +65,11 @@ class WantedGenerator:
     """Of a ``module:callable`` alone, as ``classes``; what is None, the generator may say."""
     classes: int | None
 
+    @cached_property
+    def registry(self) -> Registry:
+        """What is installed, and the plug-in files."""
+        return Registry.discover(self.plugins)
+
     def third_party(self) -> bool:
         """Whether it is a ``module:callable``. Raises UsageError for an option that is none for it."""
         foreign = names_callable(self.source)
@@ -88,7 +94,7 @@ def open_run(wanted: WantedGenerator, device: torch.device) -> OpenedRun:
     :func:`ganbench.stored_generator.load_generator`.
     """
     folder = find_run(wanted.results, wanted.source)
-    resolved = reopen(Registry.discover(wanted.plugins), read_spec(folder))
+    resolved = reopen(wanted.registry, read_spec(folder))
     which = wanted.checkpoint or "final"
     stored = load_generator(folder, resolved.spec, resolved.entries, which, wanted.weights, device)
     return OpenedRun(folder, resolved, stored)
