@@ -46,7 +46,7 @@ from ganbench.errors import MissingError, UsageError
 from ganbench.layers import Condition, Initializer, Layers
 from ganbench.options import Decay, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from ganbench.penalty import Combination, DiscriminatorUpdate, input_gradients, per_image_doubts
-from ganbench.published import PUBLISHED, PublishedWeights
+from ganbench.published import PublishedWeights, published_weights
 from ganbench.random import generator
 from ganbench.registry import register
 from ganbench.weights import WeightFile
@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
-    "PUBLISHED",
     "Architecture",
     "Augmentation",
     "Combination",
@@ -90,6 +89,7 @@ __all__ = [
     "load_results",
     "normalizes",
     "per_image_doubts",
+    "published_weights",
     "register",
 ]
 

@@ -83,3 +83,8 @@ PUBLISHED: dict[str, tuple[PublishedWeights, ...]] = {
     "dinov2-vit-g-14": (_dinov2("dinov2_vitg14", None),),
 }
 """By extractor: the files of which any one will do, the preferred first."""
+
+
+def published_weights(extractor: str) -> tuple[PublishedWeights, ...]:
+    """The files of a built-in extractor; KeyError for one that takes none."""
+    return PUBLISHED[extractor]

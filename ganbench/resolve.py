@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from ganbench.data import ImageData
 from ganbench.drafts import COMPONENT_KEYS, COMPONENT_LISTS, DEFAULTS, SCHEDULE, Draft, as_table, items, merge
 from ganbench.errors import GanbenchError, MissingError, UsageError
+from ganbench.evaluate.feasible import check_feasible
 from ganbench.matching import REFERENCE, check_matchable
 from ganbench.options import complain, resolve_options, typed_options
 from ganbench.places import Places
@@ -241,10 +242,7 @@ def load_data(resolved: Resolved, places: Places) -> tuple[RunSpec, ImageData]:
         )
     if spec.conditioning != "none" and spec.num_classes != data.num_classes:
         raise UsageError(f"{spec.dataset.name} has {data.num_classes} classes: set --num-classes {data.num_classes}")
-    for count in (spec.evaluation.samples, spec.evaluation.count_selecting):
-        spec.evaluation.check(count, "samples per evaluation")
-    for split in filter(None, (data.train, data.held_out)):
-        spec.evaluation.check(len(split), f"images in the split '{split.name}' of {spec.dataset.name}")
+    check_feasible(spec, data)
     dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
     extractor = spec.evaluation.extractor.model_copy(update={"weights_sha256": weights_sha256})
     evaluation = spec.evaluation.model_copy(update={"extractor": extractor})

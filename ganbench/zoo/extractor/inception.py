@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ganbench.api import PUBLISHED, ExtractorCard, WeightFile, extracts
+from ganbench.api import ExtractorCard, WeightFile, extracts, published_weights
 
 if TYPE_CHECKING:
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
@@ -16,14 +16,14 @@ CARD = ExtractorCard(
     resize="TensorFlow 1 bilinear, to 299 px",
     resolutions=None,
     inception=True,
-    weights=PUBLISHED["inception"],
+    weights=published_weights("inception"),
 )
 CLEAN_CARD = ExtractorCard(
     weights_sha256="",
     resize="clean-fid: Pillow bicubic with antialias, to 299 px",
     resolutions=None,
     inception=True,
-    weights=PUBLISHED["inception-clean"],
+    weights=published_weights("inception-clean"),
 )
 
 
