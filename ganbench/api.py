@@ -15,6 +15,10 @@ dataset         ``f(resolution, *, ...) -> ImageData``
 extractor       decorated with :func:`extracts`: ``f(*, ...)``, or ``f(weights, *, ...)`` where its card names weight
                 files, that makes a torch-fidelity FeatureExtractorBase with the layers that isc, fid, kid and
                 prc read by default
+dataset         decorated with :func:`reads`: ``f(root, *, ...) -> Source``, whose images the harness brings to one
+                size and keeps; or, made in memory, ``f(resolution, *, ...) -> ImageData``
+extractor       decorated with :func:`extracts`: ``f(*, ...)`` that makes a torch-fidelity FeatureExtractorBase
+                with the layers that isc, fid, kid and prc read by default
 ==============  ==========================================================================================
 
 What an attention block may say of itself, as class attributes:
@@ -49,16 +53,31 @@ from ganbench.penalty import Combination, DiscriminatorUpdate, input_gradients, 
 from ganbench.published import PublishedWeights, published_weights
 from ganbench.random import generator
 from ganbench.registry import register
+from ganbench.sources import (
+    AbsentError,
+    ArrayImages,
+    DatasetCard,
+    RawData,
+    RawImages,
+    RawSplit,
+    Source,
+    files_key,
+    reads,
+)
+from ganbench.trees import Tree, open_tree
 from ganbench.weights import WeightFile
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "AbsentError",
     "Architecture",
+    "ArrayImages",
     "Augmentation",
     "Combination",
     "Condition",
+    "DatasetCard",
     "Decay",
     "DiscriminatorOutput",
     "DiscriminatorUpdate",
@@ -76,20 +95,28 @@ __all__ = [
     "PositiveFloat",
     "PositiveInt",
     "PublishedWeights",
+    "RawData",
+    "RawImages",
+    "RawSplit",
     "Regularizer",
     "RelativisticLoss",
+    "Source",
+    "Tree",
     "UsageError",
     "WeightFile",
     "clean_network",
     "clean_resize",
     "clean_resize_strict",
     "extracts",
+    "files_key",
     "generator",
     "input_gradients",
     "load_results",
     "normalizes",
+    "open_tree",
     "per_image_doubts",
     "published_weights",
+    "reads",
     "register",
 ]
 

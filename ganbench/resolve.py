@@ -9,17 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.data import ImageData
 from ganbench.drafts import COMPONENT_KEYS, COMPONENT_LISTS, DEFAULTS, SCHEDULE, Draft, as_table, items, merge
 from ganbench.errors import GanbenchError, MissingError, UsageError
-from ganbench.evaluate.feasible import check_feasible
 from ganbench.matching import REFERENCE, check_matchable
 from ganbench.options import complain, resolve_options, typed_options
-from ganbench.places import Places
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Entry, Registry
 from ganbench.spec import Choice, RunSpec
-from ganbench.weights import find
 
 ABSENT_AT_FIRST = ("dataset", "evaluation.extractor")
 """What a spec may name although it is not at hand: it can be shown, not run."""
@@ -222,48 +218,3 @@ def instantiate(entry: Entry, choice: Choice) -> Callable[..., Any]:
     component = entry.load()
     options = typed_options(component, choice.options)
     return lambda *given, **decided: component(*given, **(options | decided))
-
-
-def load_data(resolved: Resolved, places: Places) -> tuple[RunSpec, ImageData]:
-    """Load the data set, and put its fingerprint and the sha256 of the extractor's weight file into the spec.
-
-    Weights come first, since data may take hours to prepare. An extractor that brings its own weights is fixed
-    by its name and has none in the spec. Raises MissingError where the data set, the extractor or its weights
-    are not at hand, UsageError where the spec does not fit the data.
-    """
-    for error in resolved.missing.values():
-        raise MissingError(str(error))
-    spec = resolved.spec
-    weights_sha256 = _weights_sha256(resolved, places)
-    data: ImageData = instantiate(resolved.entries["dataset"], spec.dataset)(spec.resolution)
-    if spec.batch > len(data.train):
-        raise UsageError(
-            f"batch {spec.batch} is above the {len(data.train)} training images of {spec.dataset.name}: lower it"
-        )
-    if spec.conditioning != "none" and spec.num_classes != data.num_classes:
-        raise UsageError(f"{spec.dataset.name} has {data.num_classes} classes: set --num-classes {data.num_classes}")
-    check_feasible(spec, data)
-    dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
-    extractor = spec.evaluation.extractor.model_copy(update={"weights_sha256": weights_sha256})
-    evaluation = spec.evaluation.model_copy(update={"extractor": extractor})
-    return spec.model_copy(update={"dataset": dataset, "evaluation": evaluation}), data
-
-
-def _weights_sha256(resolved: Resolved, places: Places) -> str | None:
-    """Of the weight file that the extractor will be made from; what the spec says where it takes none."""
-    entry, choice = resolved.entries["evaluation.extractor"], resolved.spec.evaluation.extractor
-    files = entry.load().card.weights
-    if not files:
-        return choice.weights_sha256
-    try:
-        return find(entry.name, files, places, choice.weights_sha256).sha256
-    except MissingError as error:
-        raise MissingError(f"{error}{_instead(resolved.spec)}") from None
-
-
-def _instead(spec: RunSpec) -> str:
-    """How to score without weights, where a built-in extractor was made for the very data set."""
-    for entry in Registry.discover().entries("extractor"):
-        if entry.built_in and entry.load().card.dataset == spec.dataset.name:
-            return f"; or score {spec.dataset.name} without: --set evaluation.extractor={entry.name}"
-    return ""

@@ -12,6 +12,7 @@ from ganbench.errors import FAILED, INTERRUPTED, GanbenchError
 
 COMMANDS = {
     "check": "Check that a component does what its kind must.",
+    "data": "List, show, prepare and verify data sets.",
     "doctor": "Check the installation and every plug-in.",
     "eval": "Score a run, a folder or a generator.",
     "list": "List models and components.",

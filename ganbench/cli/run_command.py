@@ -45,7 +45,7 @@ def command(
         print_spec(describe_spec(resolved, places, with_parameters=False), as_json)
         return DONE
     from ganbench.environment import choose_device
-    from ganbench.resolve import load_data
+    from ganbench.loading import load_data
     from ganbench.store import RunFolder
 
     chosen = choose_device(device)

@@ -73,10 +73,10 @@ class Evaluator:
         component = extractor.load()
         network = instantiate(extractor, evaluation.extractor)().to(device)
         network.card = component.card
-        split = reference_split(spec, data)
+        split = reference_split(evaluation, spec.dataset.name, data)
         chosen = select(split, evaluation.reference_samples)
         judge = extractor_facts(evaluation.extractor, network.card, metric_layers(network), "float32")
-        real = reference_facts(spec, split.name, len(chosen.images))
+        real = reference_facts(spec.dataset, spec.resolution, split.name, len(chosen.images))
         self._reference = Reference(
             network,
             chosen.images,

@@ -24,7 +24,18 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "none": "ganbench.zoo.augmentation.none:NoAugmentation",
     },
     "dataset": {
+        "celeba": "ganbench.zoo.dataset.celeba:celeba",
+        "cifar10": "ganbench.zoo.dataset.cifar:cifar10",
+        "cifar100": "ganbench.zoo.dataset.cifar:cifar100",
         "digits": "ganbench.zoo.dataset.digits:digits",
+        "fashion-mnist": "ganbench.zoo.dataset.mnist:fashion_mnist",
+        "folder": "ganbench.zoo.dataset.folder:folder",
+        "imagenet": "ganbench.zoo.dataset.imagenet:imagenet",
+        "lsun": "ganbench.zoo.dataset.lsun:lsun",
+        "mnist": "ganbench.zoo.dataset.mnist:mnist",
+        "npz": "ganbench.zoo.dataset.npz:npz",
+        "stl10": "ganbench.zoo.dataset.stl10:stl10",
+        "svhn": "ganbench.zoo.dataset.svhn:svhn",
     },
     "extractor": {
         "cnn-digits": "ganbench.zoo.extractor.cnn_digits:cnn_digits",

@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganbench.data import ImageSplit
 from ganbench.decode import read
 from ganbench.errors import MissingError, UsageError
-from ganbench.evaluate.bank import gather
+from ganbench.evaluate.bank import Bank, gather
+from ganbench.evaluate.selection import select
 from ganbench.evaluate.sources.arrays import open_samples
 from ganbench.images import Images
 from ganbench.trees import SUFFIXES, TreeImages, open_tree
@@ -35,6 +37,12 @@ class ImageSet:
     """int64 [N]; None where nothing tells them."""
     sha256: str
     """Over the pixels and labels with their shapes, whatever held them."""
+
+    def some(self, count: int | None) -> Bank:
+        """``count`` of them, drawn without repeats by the rule for references; all where that is None."""
+        labels = torch.zeros(len(self.images), dtype=torch.int64) if self.labels is None else self.labels
+        chosen = select(ImageSplit(self.images, labels), count)
+        return Bank(chosen.images, None if self.labels is None else chosen.labels)
 
 
 def open_images(path: Path, *, skip_broken: bool, say: Callable[[str], None]) -> ImageSet:
