@@ -49,9 +49,8 @@ def named_reference(
     if name.rpartition(":")[2] in known:
         if isinstance(resolution, list):
             raise UsageError(f"data sets are made square, and the samples are {resolution[0]}x{resolution[1]} px")
-        entry, draft = resolve_choice(
-            registry, "dataset", "dataset", {**as_table(asked.get("dataset", {})), "name": name}
-        )
+        table = {**asked.get("dataset", {}), "name": name}
+        entry, draft = resolve_choice(registry, "dataset", "dataset", table)
         return _data_set(DatasetChoice(**draft), entry, resolution, settings, places)[0]
     if "dataset" in asked:
         raise UsageError(f"--set dataset... is for a data set, which --against {name} is not: leave it out")

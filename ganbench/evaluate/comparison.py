@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +11,15 @@ from torch import Tensor
 
 from ganbench.errors import UsageError
 from ganbench.evaluate.bank import Bank
-from ganbench.evaluate.evaluator import Evaluation
-from ganbench.evaluate.extractors import make_extractor
-from ganbench.evaluate.features import metric_layers
+from ganbench.evaluate.features import Extractor, card_of, metric_layers
 from ganbench.evaluate.names import names_of
 from ganbench.evaluate.protocol import extractor_facts, protocol, reference_key
 from ganbench.evaluate.references import Statistics
-from ganbench.evaluate.scoring import Reference
+from ganbench.evaluate.scoring import Reference, Scores
 from ganbench.evaluate.watched import Watched
 from ganbench.images import Images
 from ganbench.places import Places
-from ganbench.registry import Entry
-from ganbench.spec import EvaluationSpec, identity
+from ganbench.spec import EvaluationSpec
 
 
 @dataclass(frozen=True)
@@ -53,24 +49,24 @@ class Subject:
 
 
 class Comparison:
-    """One reference with the extractor and the settings, ready to score.
+    """One reference with an extractor and settings, ready to score.
 
-    Raises as :func:`ganbench.evaluate.extractors.make_extractor` and :class:`ganbench.evaluate.scoring.Reference`.
-    ``say`` is told how far the features are, and what was wrong with kept statistics.
+    ``network`` is what ``make_extractor`` made of ``settings.extractor``. ``say`` is told how far the features are,
+    and what was wrong with kept statistics. Raises as :class:`ganbench.evaluate.scoring.Reference`.
     """
 
     def __init__(
         self,
         settings: EvaluationSpec,
-        extractor: Entry,
+        network: Extractor,
         real: Real,
         device: torch.device,
         places: Places,
         say: Callable[[str], None],
     ) -> None:
-        network = make_extractor(extractor, settings.extractor, places, device)
         self._settings, self._real, self._say = settings, real, say
-        self._judge = extractor_facts(settings.extractor, network.card, metric_layers(network), "float32")
+        card = card_of(network)
+        self._judge = extractor_facts(settings.extractor, card, metric_layers(network), "float32")
         self.reference = Reference(
             network,
             Watched(real.images, "features of the reference", say),
@@ -80,31 +76,25 @@ class Comparison:
             batch=settings.batch,
             statistics=Statistics(places.cache / "references", reference_key(self._judge, real.facts, device), say),
         )
-        (self.primary,) = names_of("fid", inception=network.card.inception)
-        self.extractor = network
+        (self.primary,) = names_of("fid", inception=card.inception)
 
     def protocol(self, subject: Subject, bank: Bank) -> dict[str, Any]:
         """All that fixes what the scores of these samples mean."""
         samples = {**subject.facts, "count": len(bank.images), "resolution": resolution_of(bank.images)}
         return protocol(self._settings, self.reference.families, self._judge, self._real.facts, samples)
 
-    def score(self, subject: Subject, bank: Bank, started: float) -> Evaluation:
-        """Score samples whose making began at ``started``, a value of ``time.perf_counter``.
+    def score(self, bank: Bank, *, checked: bool) -> Scores:
+        """Score samples; ``checked`` by both libraries' own functions too.
 
-        Raises UsageError for samples of another size than the reference, or without the labels that the metrics
-        need, and as :meth:`Reference.score`.
+        Raises UsageError for samples of another size than the reference, and as :meth:`Reference.score`.
         """
         size, wanted = resolution_of(bank.images), resolution_of(self._real.images)
         if size != wanted:
             raise UsageError(
                 f"the samples have {told(size)} and the reference {told(wanted)}: scores compare images of one size"
             )
-        if "intra-fid" in self.reference.families and bank.labels is None:
-            raise UsageError("intra-fid compares class by class, and the samples have no labels: leave it out")
-        watched = Watched(bank.images, "features of the samples", self._say)
-        scores = self.reference.score(watched, bank.labels)
-        protocol_id = identity(self.protocol(subject, bank))
-        return Evaluation(scores, protocol_id, time.perf_counter() - started)
+        images = Watched(bank.images, "features of the samples", self._say)
+        return self.reference.score(images, bank.labels, checked=checked)
 
 
 def resolution_of(images: Images) -> int | list[int]:
@@ -117,10 +107,3 @@ def told(resolution: int | list[int]) -> str:
     """A resolution for a person."""
     width, height = resolution if isinstance(resolution, list) else (resolution, resolution)
     return f"{width}x{height} px"
-
-
-def spread(scores: Sequence[dict[str, float]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean and standard deviation (of a sample, over K - 1) of each score over K >= 2 repeats."""
-    values = {name: torch.tensor([each[name] for each in scores], dtype=torch.float64) for name in scores[0]}
-    mean = {name: float(value.mean()) for name, value in values.items()}
-    return mean, {name: float(value.std(correction=1)) for name, value in values.items()}

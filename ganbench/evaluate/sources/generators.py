@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import nn
@@ -70,23 +71,30 @@ class WantedGenerator:
         """What is installed, and the plug-in files."""
         return Registry.discover(self.plugins)
 
-    def third_party(self) -> bool:
-        """Whether it is a ``module:callable``. Raises UsageError for an option that is none for it."""
-        foreign = names_callable(self.source)
-        given = (
-            {"--checkpoint": self.checkpoint, "--weights": self.weights}
-            if foreign
-            else {"--latent-dim": self.latent_dim, "--classes": self.classes}
-        )
-        for flag, value in given.items():
-            if value is not None:
-                kind = "runs" if foreign else "module:callable"
-                raise UsageError(f"{flag} is for {kind}, which {self.source} is not: leave it out")
-        return foreign
+    @property
+    def kind(self) -> Literal["run", "callable", "images"]:
+        """What the name means: images are a folder or a file that is there and is no run."""
+        if names_callable(self.source):
+            return "callable"
+        path = Path(self.source)
+        return "images" if path.exists() and not (path / "spec.json").is_file() else "run"
+
+    def check_options(self) -> None:
+        """Raise UsageError for an option that means nothing for this kind."""
+        options = {
+            "run": {"--checkpoint": self.checkpoint, "--weights": self.weights},
+            "callable": {"--latent-dim": self.latent_dim, "--classes": self.classes},
+        }
+        told = {"run": "runs", "callable": "module:callable"}
+        for kind, flags in options.items():
+            for flag, value in flags.items():
+                if kind != self.kind and value is not None:
+                    raise UsageError(f"{flag} is for {told[kind]}, which {self.source} is not: leave it out")
 
     def open(self, device: torch.device) -> NamedGenerator:
         """Whatever it is. Raises as :func:`open_run` and :func:`open_third_party`."""
-        return open_third_party(self, device) if self.third_party() else open_run(self, device).generator
+        self.check_options()
+        return open_third_party(self, device) if self.kind == "callable" else open_run(self, device).generator
 
 
 def open_run(wanted: WantedGenerator, device: torch.device) -> OpenedRun:
