@@ -178,8 +178,9 @@ def _check_parts(spec: RunSpec, entries: Mapping[str, Entry]) -> None:
 def reopen(registry: Registry, spec: RunSpec) -> Resolved:
     """A stored spec with the entries behind its names, as they are installed now.
 
-    Raises UsageError for a name that nothing provides, MissingError for a component that cannot be imported or
-    that another provider, or another version of a third party's, now provides: the run would not be the same.
+    Raises UsageError for a name that nothing provides, MissingError for a plug-in file that is not given again, and
+    for a component that cannot be imported or that another provider, or another version of a third party's, now
+    provides: the run would not be the same.
     """
     chosen = {key: _choice_at(spec, key) for key in COMPONENT_KEYS}
     for key in COMPONENT_LISTS:
@@ -188,7 +189,15 @@ def reopen(registry: Registry, spec: RunSpec) -> Resolved:
     for key, choice in chosen.items():
         kind = COMPONENT_KEYS.get(key) or COMPONENT_LISTS[key.partition(".")[0]]
         provider = choice.provider.rpartition(" ")[0] or choice.provider
-        entry = registry.find(kind, f"{provider}:{choice.name}")
+        try:
+            entry = registry.find(kind, f"{provider}:{choice.name}")
+        except UsageError:
+            if not provider.startswith("file:"):
+                raise
+            file = provider.removeprefix("file:")
+            raise MissingError(
+                f"{kind} '{choice.name}' came from the plug-in file {file}: add --plugin {file}"
+            ) from None
         if entry.identity != choice.provider:
             raise MissingError(
                 f"{kind} '{choice.name}' was {choice.provider} when the run began and is {entry.identity} now: "

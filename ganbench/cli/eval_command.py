@@ -88,10 +88,7 @@ def _print(record: dict[str, Any]) -> None:
         head += f"{'mean of ' + str(resampled['repeats']):>14}{'resampling ±':>15}"
     click.echo(head)
     for name, value in record["scores"].items():
-        if resampled:
-            more = f"{resampled['mean'][name]:>14.4g}{resampled['std'][name]:>15.2g}"
-        else:
-            more = ""
+        more = f"{resampled['mean'][name]:>14.4g}{resampled['std'][name]:>15.2g}" if resampled else ""
         click.echo(f"{name:<22}{value:>12.4g}{more}")
     seconds = sum(record["seconds"].values())
     click.echo(f"n {record['n']}; {seconds:.1f} s; protocol {record['protocol_id'][:12]}")

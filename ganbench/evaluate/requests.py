@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.drafts import Draft, merge, nest
+from ganbench.drafts import Draft, as_table, merge, nest
 from ganbench.errors import UsageError
 from ganbench.options import complain, parse_assignment
 from ganbench.registry import Entry, Registry
@@ -46,7 +46,7 @@ def settle(registry: Registry, base: EvaluationSpec | None, asked: Draft) -> tup
     merged = merge({"evaluation": own}, {"evaluation": asked.get("evaluation", {})})["evaluation"]
     entry = None
     if base is None or merged["extractor"] != own["extractor"]:
-        chosen = dict(merged["extractor"])
+        chosen = as_table(merged["extractor"])
         if "provider" in chosen:  # still the run's extractor, with other options
             provider = chosen.pop("provider")
             chosen.pop("weights_sha256")

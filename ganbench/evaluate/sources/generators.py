@@ -81,7 +81,7 @@ class WantedGenerator:
 
     def check_options(self) -> None:
         """Raise UsageError for an option that means nothing for this kind."""
-        options = {
+        options: dict[str, dict[str, object]] = {
             "run": {"--checkpoint": self.checkpoint, "--weights": self.weights},
             "callable": {"--latent-dim": self.latent_dim, "--classes": self.classes},
         }

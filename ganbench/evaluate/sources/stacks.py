@@ -105,7 +105,7 @@ def _decoded(pictures: TreeImages, path: Path, say: Callable[[str], None]) -> It
 def _decode(pictures: TreeImages, index: int, path: Path) -> NDArray[np.uint8]:
     """[3, H, W]. Raises MissingError with the picture's name."""
     try:
-        return np.asarray(read(pictures[index])).transpose(2, 0, 1)
+        return np.ascontiguousarray(np.asarray(read(pictures[index])).transpose(2, 0, 1))
     except Exception as error:  # zipfile raises what it likes at a damaged member, or one under a password
         raise MissingError(
             f"{path}: {pictures.name(index)} cannot be read: {error} (--skip-broken leaves such pictures out)"
