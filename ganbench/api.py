@@ -11,14 +11,11 @@ loss            :class:`Loss` or :class:`RelativisticLoss`: ``C(*, ...)`` with D
 regularizer     :class:`Regularizer`: ``C(*, ...)``, called as ``r(update) -> penalty``; an nn.Module where it has
                 state, which is then part of every checkpoint
 augmentation    :class:`Augmentation`: ``C(*, ...)``, called as ``a(images, draws) -> images``
-dataset         ``f(resolution, *, ...) -> ImageData``
+dataset         decorated with :func:`reads`: ``f(root, *, ...) -> Source``, whose images the harness brings to one
+                size and keeps; or, made in memory, ``f(resolution, *, ...) -> ImageData``
 extractor       decorated with :func:`extracts`: ``f(*, ...)``, or ``f(weights, *, ...)`` where its card names weight
                 files, that makes a torch-fidelity FeatureExtractorBase with the layers that isc, fid, kid and
                 prc read by default
-dataset         decorated with :func:`reads`: ``f(root, *, ...) -> Source``, whose images the harness brings to one
-                size and keeps; or, made in memory, ``f(resolution, *, ...) -> ImageData``
-extractor       decorated with :func:`extracts`: ``f(*, ...)`` that makes a torch-fidelity FeatureExtractorBase
-                with the layers that isc, fid, kid and prc read by default
 ==============  ==========================================================================================
 
 What an attention block may say of itself, as class attributes:

@@ -12,7 +12,7 @@ from ganbench.registry import Entry, Registry
 from ganbench.resolve import Resolved, instantiate
 from ganbench.sources import card_of
 from ganbench.spec import DatasetChoice, RunSpec
-from ganbench.weights import find as find_weights
+from ganbench.weights import find
 
 if TYPE_CHECKING:
     from ganbench.prepare.manifest import Manifest
@@ -27,8 +27,8 @@ def load_data(resolved: Resolved, places: Places, may_prepare: bool = True) -> t
 
     Weights come first, since data may take hours to prepare. An extractor that brings its own weights is fixed
     by its name and has none in the spec. ``may_prepare`` False: a set that is read from files must have been
-    prepared. Raises MissingError where the data set, the extractor or its weights are not at hand, UsageError
-    where the spec does not fit the data.
+    prepared. Raises MissingError where the data set, the extractor or its weights are not at hand, or where the
+    data are not those that the spec was made with, UsageError where the spec does not fit the data.
     """
     for error in resolved.missing.values():
         raise MissingError(str(error))
@@ -36,10 +36,35 @@ def load_data(resolved: Resolved, places: Places, may_prepare: bool = True) -> t
     weights_sha256 = _weights_sha256(resolved, places)
     data = load_images(resolved.entries["dataset"], spec.dataset, spec.resolution, places, may_prepare)
     _check_fit(spec, data)
+    if spec.dataset.fingerprint not in (None, data.fingerprint):
+        raise MissingError(
+            f"the data set {spec.dataset.name} is not the one that this spec was made with: its pixels or labels "
+            "differ; give back that one, or begin a new run"
+        )
     dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
     extractor = spec.evaluation.extractor.model_copy(update={"weights_sha256": weights_sha256})
     evaluation = spec.evaluation.model_copy(update={"extractor": extractor})
     return spec.model_copy(update={"dataset": dataset, "evaluation": evaluation}), data
+
+
+def _weights_sha256(resolved: Resolved, places: Places) -> str | None:
+    """Of the weight file that the extractor will be made from; what the spec says where it takes none."""
+    entry, choice = resolved.entries["evaluation.extractor"], resolved.spec.evaluation.extractor
+    files = entry.load().card.weights
+    if not files:
+        return choice.weights_sha256
+    try:
+        return find(entry.name, files, places, choice.weights_sha256).sha256
+    except MissingError as error:
+        raise MissingError(f"{error}{_instead(resolved.spec)}") from None
+
+
+def _instead(spec: RunSpec) -> str:
+    """How to score without weights, where a built-in extractor was made for the very data set."""
+    for entry in Registry.discover().entries("extractor"):
+        if entry.built_in and entry.load().card.dataset == spec.dataset.name:
+            return f"; or score {spec.dataset.name} without: --set evaluation.extractor={entry.name}"
+    return ""
 
 
 def _check_fit(spec: RunSpec, data: ImageData) -> None:
@@ -51,26 +76,6 @@ def _check_fit(spec: RunSpec, data: ImageData) -> None:
     if spec.conditioning != "none" and spec.num_classes != data.num_classes:
         raise UsageError(f"{name} has {data.num_classes} classes: set --num-classes {data.num_classes}")
     check_feasible(spec, data)
-
-
-def _weights_sha256(resolved: Resolved, places: Places) -> str | None:
-    """Of the weight file that the extractor will be made from; what the spec says where it takes none."""
-    entry, choice = resolved.entries["evaluation.extractor"], resolved.spec.evaluation.extractor
-    files = entry.load().card.weights
-    if not files:
-        return choice.weights_sha256
-    try:
-        return find_weights(entry.name, files, places, choice.weights_sha256).sha256
-    except MissingError as error:
-        raise MissingError(f"{error}{_instead(resolved.spec)}") from None
-
-
-def _instead(spec: RunSpec) -> str:
-    """How to score without weights, where a built-in extractor was made for the very data set."""
-    for entry in Registry.discover().entries("extractor"):
-        if entry.built_in and entry.load().card.dataset == spec.dataset.name:
-            return f"; or score {spec.dataset.name} without: --set evaluation.extractor={entry.name}"
-    return ""
 
 
 def load_images(

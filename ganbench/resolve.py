@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ganbench.drafts import COMPONENT_KEYS, COMPONENT_LISTS, DEFAULTS, SCHEDULE, Draft, as_table, items, merge
-from ganbench.errors import GanbenchError, MissingError, UsageError
+from ganbench.errors import GanbenchError, MissingError, SizeError, UsageError
 from ganbench.matching import REFERENCE, check_matchable
 from ganbench.options import complain, resolve_options, typed_options
 from ganbench.recipes import RecipeBook
@@ -160,9 +160,10 @@ def _check_parts(spec: RunSpec, entries: Mapping[str, Entry]) -> None:
     """Refuse combinations that cannot be built, naming what can."""
     able = entries["architecture"].load().resolutions
     if spec.resolution not in able:
-        raise UsageError(
+        raise SizeError(
             f"architecture '{spec.architecture.name}' has no resolution {spec.resolution}; "
-            f"it has {', '.join(map(str, able))}"
+            f"it has {', '.join(map(str, able))}",
+            "",
         )
     if spec.conditioning != "none" and spec.num_classes == 0:
         raise UsageError(f"conditioning '{spec.conditioning}' needs classes: set --num-classes, or --conditioning none")

@@ -15,10 +15,11 @@ COMMANDS = {
     "data": "List, show, prepare and verify data sets.",
     "doctor": "Check the installation and every plug-in.",
     "eval": "Score a run, a folder or a generator.",
-    "list": "List models and components.",
+    "list": "List models, suites, papers and components.",
     "run": "Train one model, score it, keep the result.",
     "sample": "Write images of a run.",
     "show": "Show what a run would be: its spec, providers and parameter counts.",
+    "sweep": "Train every row of a suite with several seeds.",
     "table": "Print all results as a table.",
     "weights": "List, check and add the weight files of extractors.",
 }

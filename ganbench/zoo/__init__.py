@@ -39,6 +39,7 @@ COMPONENTS: dict[str, dict[str, str]] = {
     },
     "extractor": {
         "cnn-digits": "ganbench.zoo.extractor.cnn_digits:cnn_digits",
+        "cnn-digits-area": "ganbench.zoo.extractor.cnn_digits:cnn_digits_area",
         "inception": "ganbench.zoo.extractor.inception:inception",
         "inception-clean": "ganbench.zoo.extractor.inception:inception_clean",
     },
