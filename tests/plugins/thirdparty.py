@@ -76,3 +76,8 @@ def makes_nothing() -> None:
 
 
 NUMBER = 3
+
+
+def digit_like(z: Tensor, y: Tensor | None) -> Tensor:
+    """[B, latent_dim] -> [B, 3, 32, 32]."""
+    return stripes(z, y).repeat_interleave(4, 2).repeat_interleave(4, 3)

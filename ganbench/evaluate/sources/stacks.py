@@ -59,10 +59,10 @@ def open_images(path: Path, *, skip_broken: bool, say: Callable[[str], None]) ->
         raise UsageError(f"{path} holds no images to score: give a folder, a .zip or an .npz")
     tree = open_tree(path)
     pictures = tree.images(sorted(tree.names))  # as text, which is torch-fidelity's order
-    if tree.others:
-        say(f"{path}: {len(tree.others)} files that are no pictures by their names, as {tree.others[0]}, are left out")
     if not len(pictures):
         raise MissingError(f"{path} holds no picture: their names end in {', '.join(sorted(SUFFIXES))}")
+    if tree.others:
+        say(f"{path}: {len(tree.others)} files that are no pictures by their names, as {tree.others[0]}, are left out")
     if skip_broken:
         pictures = tree.images(_readable(pictures, path, say))
     return _gathered(_decoded(pictures, path, say), len(pictures), None)
