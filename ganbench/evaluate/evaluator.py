@@ -18,7 +18,7 @@ from ganbench.evaluate.features import metric_layers
 from ganbench.evaluate.intra import evenly_spread
 from ganbench.evaluate.names import labelled, names_of, score_names
 from ganbench.evaluate.protocol import extractor_facts, protocol, reference_facts, reference_key, sample_facts
-from ganbench.evaluate.references import Statistics
+from ganbench.evaluate.references import Forgetful, Statistics
 from ganbench.evaluate.scoring import Reference, Scores
 from ganbench.evaluate.selection import select
 from ganbench.places import Places
@@ -76,7 +76,9 @@ class Evaluator:
         chosen = select(split, evaluation.reference_samples)
         judge = extractor_facts(evaluation.extractor, network.card, metric_layers(network), "float32")
         real = reference_facts(spec.dataset, spec.resolution, split.name, len(chosen.images))
-        self._statistics = Statistics(places.cache / "references", reference_key(judge, real, device), say)
+        key = reference_key(judge, real, device)
+        named = spec.dataset.fingerprint is not None
+        self._statistics = Statistics(places.cache / "references", key, say) if named else Forgetful()
         self._reference = Reference(
             network,
             chosen.images,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +18,12 @@ from ganbench.errors import MissingError, UsageError
 from ganbench.evaluate.bank import Bank, gather
 from ganbench.evaluate.selection import select
 from ganbench.evaluate.sources.arrays import open_samples
+from ganbench.evaluate.watched import Meter
 from ganbench.images import Images
 from ganbench.trees import SUFFIXES, TreeImages, open_tree
 
 CHUNK = 256
-"""Pictures that are decoded at a time."""
+"""Pictures that are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -85,21 +84,20 @@ def _gathered(chunks: Iterator[Tensor], count: int, labels: Tensor | None) -> Im
 
 def _decoded(pictures: TreeImages, path: Path, say: Callable[[str], None]) -> Iterator[Tensor]:
     """uint8 [n, 3, H, W], all of the first one's size."""
+    meter = Meter(f"pictures of {path}", len(pictures), say)
     size: tuple[int, ...] | None = None
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(pictures), CHUNK):
-            which = range(start, min(start + CHUNK, len(pictures)))
-            decoded = list(pool.map(lambda index: _decode(pictures, index, path), which))
-            for index, picture in zip(which, decoded, strict=True):
-                size = size or picture.shape
-                if picture.shape != size:
-                    raise MissingError(
-                        f"{path}: {pictures.name(index)} has {_px(picture.shape)} and {pictures.name(0)} {_px(size)}: "
-                        "images that are scored must have one size"
-                    )
-            yield torch.from_numpy(np.stack(decoded))
-            if which.stop // 5000 > start // 5000:
-                say(f"read {which.stop:,} of {len(pictures):,} pictures of {path}")
+    for start in range(0, len(pictures), CHUNK):
+        which = range(start, min(start + CHUNK, len(pictures)))
+        decoded = [_decode(pictures, index, path) for index in which]
+        for index, picture in zip(which, decoded, strict=True):
+            size = size or picture.shape
+            if picture.shape != size:
+                raise MissingError(
+                    f"{path}: {pictures.name(index)} has {_px(picture.shape)} and {pictures.name(0)} {_px(size)}: "
+                    "images that are scored must have one size"
+                )
+        meter.add(len(which))
+        yield torch.from_numpy(np.stack(decoded))
 
 
 def _decode(pictures: TreeImages, index: int, path: Path) -> NDArray[np.uint8]:
