@@ -120,7 +120,6 @@ def test_every_choice_is_another_protocol(run: Path, folders: Path) -> None:
         ["--against", folders / "real", *SMALL],
     ]
     found = [record(run, *choice) for choice in choices]
-    print([each["protocol_id"] for each in found])
     assert len({each["protocol_id"] for each in found}) == len(choices)
     assert len(list((run / "evaluations").iterdir())) == len(choices)
     assert found[1]["protocol"]["samples"]["generator"] == "raw"
