@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-STEPS = 60
+STEPS = 40
 PROMISED = 0.02
 PLUGIN = Path(__file__).parents[1] / "plugins" / "toy.py"
 STREAMING = "import ganbench.batches; ganbench.batches.FILE_BYTES = 0; from ganbench.cli import main; main()"
