@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ganbench.attempts import recorded_attempt
 from ganbench.checkpoint import Checkpoints
 from ganbench.combination import doubts
 from ganbench.cost import count_parameters
@@ -103,6 +104,7 @@ def _result(run: TrainingRun, status: str) -> dict[str, Any]:
     scored = {which: evaluation for which, evaluation in reported.items() if evaluation is not None}
     distinct = {id(evaluation): evaluation.seconds for evaluation in scored.values()}
     artefacts = sorted(p for p in run.folder.path.rglob("*") if p.suffix in (".pt", ".png", ".jsonl"))
+    artefacts = [path for path in artefacts if path != run.folder.attempts]  # which is written once more
     return {
         "schema": RESULT_SCHEMA,
         "run_id": spec.run_id,
@@ -167,5 +169,5 @@ def start(
         done = folder.finished()
         if done is not None:
             return done
-        with progress:
+        with recorded_attempt(folder), progress:
             return execute(folder.spec, data, entries, folder, device, progress, places, deterministic)

@@ -194,7 +194,8 @@ def _copy(source: WeightFile, target: Path) -> None:
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}; choose another --weights-dir") from error
     finally:
-        aside.unlink(missing_ok=True)
+        if aside.exists():
+            aside.unlink()
 
 
 def known_weights(registry: Registry) -> dict[str, tuple[PublishedWeights, ...]]:

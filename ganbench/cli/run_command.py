@@ -45,11 +45,15 @@ def command(
         print_spec(describe_spec(resolved, places, with_parameters=False), as_json)
         return DONE
     from ganbench.environment import choose_device
-    from ganbench.resolve import load_data
+    from ganbench.loading import load_data
     from ganbench.store import RunFolder
 
     chosen = choose_device(device)
     spec, data = load_data(resolved, places)
+    if data.held_out is None:
+        from ganbench.sources import ALONE
+
+        click.echo(f"ganbench: note: of {spec.dataset.name} {ALONE}", err=True)
     folder = RunFolder(results, spec)
     result = folder.finished()
     if result is None:
