@@ -57,7 +57,8 @@ def _plan_row(
         resolved = _build(suite, row, profile, registry, book, overrides)
     except SizeError as error:
         if not _buildable_elsewhere(suite, row, registry, book):
-            raise UsageError(f"{_where(suite, row, str(error))}: {error.reason}, nor in any profile") from None
+            where = suite.where("rows", suite.rows.index(row), "attention_at")
+            raise UsageError(f"{where}: {error.reason}, nor has any profile of {suite.name} it") from None
         return PlannedRow(row, None, absent=error.reason)
     except GanbenchError as error:
         raise _blamed(suite, row, profile, registry, book, error) from None
@@ -166,15 +167,3 @@ def with_data(planned: Sequence[PlannedRow], places: Places) -> list[PlannedRow]
     return [
         each if each.resolved is None else each.with_content(load_data(each.resolved, places)[0]) for each in planned
     ]
-
-
-def is_run_of(planned: RunSpec, stored: RunSpec) -> bool:
-    """Whether a stored run is what is planned, its seed apart; a fingerprint that the plan lacks may be any."""
-    dataset, extractor = stored.dataset, stored.evaluation.extractor
-    if planned.dataset.fingerprint is None:
-        dataset = dataset.model_copy(update={"fingerprint": None})
-    if planned.evaluation.extractor.weights_sha256 is None:
-        extractor = extractor.model_copy(update={"weights_sha256": None})
-    evaluation = stored.evaluation.model_copy(update={"extractor": extractor})
-    alike = {"dataset": dataset, "evaluation": evaluation, "seed": planned.seed}
-    return stored.model_copy(update=alike) == planned
