@@ -139,9 +139,7 @@ def test_an_override_that_makes_two_rows_one_is_refused() -> None:
 def test_a_budget_in_steps_is_matched_where_a_step_shows_as_many_images() -> None:
     rows = overridden("sagan-figure3", budget="50steps")
     assert [str(each.specs[0].budget) for each in rows] == ["50steps"] * 2
-    with pytest.raises(
-        UsageError, match=r"'dcgan' would spend 800 of them, row 'wgan-gp' 4,000: give a budget"
-    ) as told:
+    with pytest.raises(UsageError, match=r"'dcgan' would spend 800 of them, row 'wgan-gp' 4,000: ") as told:
         overridden("baselines", budget="50steps")
     assert "--budget 64kimg" in str(told.value)
 
@@ -188,7 +186,7 @@ set = { attention = "residual", attention_at = [8] }
         ('recipe = "sagan"', 'recipe = "sagn"', 18, ["unknown recipe 'sagn'", "sagan"]),
         ('recipe = "sagan"', 'recipie = "sagan"', 18, ["unknown key 'recipie'", "did you mean recipe"]),
         ('reference = "one"', 'reference = "on"', None, ["unknown reference row 'on'", "one"]),
-        ('metrics = ["fid"]', 'metrics = ["fd"]', 5, ["metrics[0]", "'fd'"]),
+        ('metrics = ["fid"]', 'metrics = ["fd"]', 5, ["metrics[0]", "'fid'", '(it is "fd")']),
         ('title = "A suite"', 'titel = "A suite"', None, ["unknown key 'titel': did you mean title"]),
         ('name = "two"', 'name = "one"', None, ["two rows are named 'one'"]),
         ('paper_row = "none"', 'paper_row = "nine"', 19, ["unknown row of sagan 'nine'", "none"]),
@@ -199,7 +197,7 @@ set = { attention = "residual", attention_at = [8] }
             "attention_at = [8]",
             "attention_at = [9]",
             20,
-            ["no feature map 9; it has 8, 16", "nor has any profile of mine"],
+            ["no feature map 9; it has 8", "nor has any profile"],
         ),
         ("attention_at = [8]", 'loss = "hnge"', 20, ["unknown loss 'hnge'", "hinge"]),
         ("attention_at = [8]", "latent = 3", 20, ["latent"]),
