@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -280,7 +280,7 @@ def test_times_are_spoken(seconds: float, said: str) -> None:
 
 
 @pytest.fixture
-def at_work(rows: list[PlannedRow], tmp_path: Path) -> Iterator[Overall]:
+def at_work(rows: list[PlannedRow], tmp_path: Path) -> Overall:
     runs = swept_runs(rows, tmp_path)
     estimator = Estimator()
     for run in runs:
@@ -290,7 +290,7 @@ def at_work(rows: list[PlannedRow], tmp_path: Path) -> Iterator[Overall]:
     runs[0].folder.log.write_text("run abc\n 50%  step 20  D 1.0\nsomething else\n")
     runs[1].state = "elsewhere"
     runs[2].state = "diverged"
-    yield Overall(runs, 2, estimator)
+    return Overall(runs, 2, estimator)
 
 
 def test_a_view_shows_where_all_stand(
