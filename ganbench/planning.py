@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from ganbench.budget import Amount
 from ganbench.drafts import Draft
 from ganbench.errors import GanbenchError, SizeError, UsageError, unknown
+from ganbench.loading import load_data
 from ganbench.networks import check_networks
 from ganbench.places import Places
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
-from ganbench.resolve import Resolved, load_data, resolve
+from ganbench.resolve import Resolved, resolve
 from ganbench.spec import RunSpec
 from ganbench.suites import PlannedRow, Row, Suite
 

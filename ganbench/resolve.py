@@ -9,12 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.data import ImageData
 from ganbench.drafts import COMPONENT_KEYS, COMPONENT_LISTS, DEFAULTS, SCHEDULE, Draft, as_table, items, merge
 from ganbench.errors import GanbenchError, MissingError, SizeError, UsageError
 from ganbench.matching import REFERENCE, check_matchable
 from ganbench.options import complain, resolve_options, typed_options
-from ganbench.places import Places
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Entry, Registry
 from ganbench.spec import Choice, RunSpec
@@ -216,32 +214,3 @@ def instantiate(entry: Entry, choice: Choice) -> Callable[..., Any]:
     component = entry.load()
     options = typed_options(component, choice.options)
     return lambda *given, **decided: component(*given, **(options | decided))
-
-
-def load_data(resolved: Resolved, places: Places) -> tuple[RunSpec, ImageData]:
-    """Load the data set and put its fingerprint into the spec.
-
-    Raises MissingError where the data set or the extractor is not at hand, UsageError where the spec does
-    not fit the data.
-    """
-    for error in resolved.missing.values():
-        raise MissingError(str(error))
-    spec = resolved.spec
-    data: ImageData = instantiate(resolved.entries["dataset"], spec.dataset)(spec.resolution)
-    if spec.batch > len(data.train):
-        raise UsageError(
-            f"batch {spec.batch} is above the {len(data.train)} training images of {spec.dataset.name}: lower it"
-        )
-    if spec.conditioning != "none" and spec.num_classes != data.num_classes:
-        raise UsageError(f"{spec.dataset.name} has {data.num_classes} classes: set --num-classes {data.num_classes}")
-    for count in (spec.evaluation.samples, spec.evaluation.count_selecting):
-        spec.evaluation.check(count, "samples per evaluation")
-    for split in filter(None, (data.train, data.held_out)):
-        spec.evaluation.check(len(split), f"images in the split '{split.name}' of {spec.dataset.name}")
-    if spec.dataset.fingerprint not in (None, data.fingerprint):
-        raise MissingError(
-            f"the data set {spec.dataset.name} is not the one that this spec was made with: its pixels or labels "
-            "differ; give back that one, or begin a new run"
-        )
-    dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
-    return spec.model_copy(update={"dataset": dataset}), data

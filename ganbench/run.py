@@ -19,9 +19,10 @@ from ganbench.cost import count_parameters
 from ganbench.data import Batches, ImageData
 from ganbench.environment import describe
 from ganbench.errors import GanbenchError
-from ganbench.evaluate.evaluator import Evaluator
+from ganbench.evaluate.evaluator import Evaluation, Evaluator
 from ganbench.networks import build_networks
 from ganbench.objective import build_objective
+from ganbench.places import Places
 from ganbench.progress import Progress
 from ganbench.registry import Entry
 from ganbench.spec import RunSpec
@@ -44,6 +45,7 @@ def execute(
     folder: RunFolder,
     device: torch.device,
     progress: Progress,
+    places: Places,
     deterministic: bool = False,
 ) -> dict[str, Any]:
     """Train and score one spec in its claimed folder; returns the result with its path.
@@ -60,7 +62,7 @@ def execute(
             Batches(data.train, spec.batch, spec.seed, device),
             device,
         )
-        evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device)
+        evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device, places, progress.say)
         run = TrainingRun(trainer, evaluator, folder, progress)
         status = run.execute()
         write_json(folder.result, _result(run, status))
@@ -77,7 +79,7 @@ def execute(
     return finished
 
 
-def _best_scores(run: TrainingRun) -> dict[str, float]:
+def _score_best(run: TrainingRun) -> Evaluation:
     """The best checkpoint, on samples other than those it was chosen by."""
     checkpoints = Checkpoints(run.folder.checkpoints)
     path = checkpoints.path("best", run.best["step"])
@@ -89,10 +91,18 @@ def _best_scores(run: TrainingRun) -> dict[str, float]:
     return run.evaluator.score_samples(sampler, "report")
 
 
+def _evaluations(run: TrainingRun, status: str) -> dict[str, Evaluation | None]:
+    """What is reported: each generator is scored once, so the best that is the final one is not scored again."""
+    final = run.evaluator.score_samples(run.trainer.sampler, "report") if status == "finished" else None
+    same = final is not None and run.best["step"] == run.step
+    return {"final": final, "best": final if same else _score_best(run), "floor": run.evaluator.score_floor()}
+
+
 def _result(run: TrainingRun, status: str) -> dict[str, Any]:
     spec, evaluator, counters = run.spec, run.evaluator, asdict(run.counters)
-    final = evaluator.score_samples(run.trainer.sampler, "report") if status == "finished" else None
-    best = _best_scores(run)
+    reported = _evaluations(run, status)
+    scored = {which: evaluation for which, evaluation in reported.items() if evaluation is not None}
+    distinct = {id(evaluation): evaluation.seconds for evaluation in scored.values()}
     artefacts = sorted(p for p in run.folder.path.rglob("*") if p.suffix in (".pt", ".png", ".jsonl"))
     artefacts = [path for path in artefacts if path != run.folder.attempts]  # which is written once more
     return {
@@ -105,15 +115,20 @@ def _result(run: TrainingRun, status: str) -> dict[str, Any]:
         "protocol": evaluator.protocol,
         "protocol_id": evaluator.protocol_id,
         "scores": {
-            "final": final,
-            "best": best,
-            "untrained": run.untrained,
-            "floor": evaluator.floor_scores(),
+            "untrained": run.untrained["scores"],
+            **{which: evaluation.values if evaluation else None for which, evaluation in reported.items()},
+        },
+        "evaluations": {
+            "untrained": run.untrained["facts"],
+            **{which: evaluation.facts() for which, evaluation in scored.items()},
+        },
+        "intra": {
+            which: evaluation.scores.by_class for which, evaluation in scored.items() if evaluation.scores.by_class
         },
         "best_step": run.best["step"],
         "counters": counters,
         "cost": {
-            "evaluation_seconds": run.evaluation_seconds,
+            "evaluation_seconds": run.evaluation_seconds + sum(distinct.values()),
             "images_per_second": counters["real_images"] / counters["train_seconds"],
             "peak_memory_bytes": _peak_memory(run.trainer.device),
             "flops_per_step": run.flops_per_step,
@@ -140,6 +155,7 @@ def start(
     entries: Mapping[str, Entry],
     device: torch.device,
     progress: Progress,
+    places: Places,
     deterministic: bool = False,
 ) -> dict[str, Any] | None:
     """Run the folder's spec, go on with it, or return its result if it is done.
@@ -154,4 +170,4 @@ def start(
         if done is not None:
             return done
         with recorded_attempt(folder), progress:
-            return execute(folder.spec, data, entries, folder, device, progress, deterministic)
+            return execute(folder.spec, data, entries, folder, device, progress, places, deterministic)

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from ganbench.errors import StoreError
 from ganbench.spec import RunSpec
 
-RESULT_SCHEMA = 1
+RESULT_SCHEMA = 2
 """Of ``result.json``; raised when its keys change their meaning."""
 
 

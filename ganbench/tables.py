@@ -14,8 +14,8 @@ import pandas as pd
 from ganbench.spec import RunSpec, flatten
 from ganbench.store import StoredRun, StoredRuns
 
-LOWER_IS_BETTER = ("fcd", "clean_fcd", "fid", "clean_fid", "kcd", "kid")
-HIGHER_IS_BETTER = ("classifier_score", "inception_score", "precision", "recall")
+LOWER_IS_BETTER = ("fcd", "clean_fcd", "fid", "clean_fid", "intra_fcd", "intra_fid", "kcd", "kid")
+HIGHER_IS_BETTER = ("classifier_score", "inception_score", "precision", "recall", "density", "coverage")
 DEFAULT_METRICS = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
 COUNTERS = ("g_steps", "d_steps", "real_images", "fake_images", "flops", "train_seconds")
 _IDENTITY_KEYS = ("seed", "algo_version", "model")
@@ -61,7 +61,7 @@ def _comparable(runs: Sequence[StoredRun]) -> tuple[str, str]:
 
 
 def _metrics_present(runs: Iterable[StoredRun], asked: Sequence[str] | None) -> list[str]:
-    present = {name for run in runs for name in run.result.get("scores", {}).get("floor", {})}
+    present = {name for run in runs for name in run.result.get("scores", {}).get("best", {})}
     return [name for name in asked or DEFAULT_METRICS if name in present]
 
 
@@ -77,7 +77,7 @@ def _row(runs: Sequence[StoredRun], metrics: Sequence[str]) -> dict[tuple[str, s
     for metric in metrics:
         final = pd.Series([_number(r["scores"]["final"].get(metric)) for r in finished], dtype=float)
         best = pd.Series([_number(r["scores"]["best"].get(metric)) for r in with_result], dtype=float)
-        floor = [_number(r["scores"]["floor"].get(metric)) for r in with_result]
+        floor = [_number((r["scores"]["floor"] or {}).get(metric)) for r in with_result]
         row[metric, "mean"] = final.mean(skipna=False) if finished else math.nan
         row[metric, "std"] = final.std(skipna=False) if len(finished) > 1 else math.nan
         row[metric, "best"] = best.mean(skipna=False) if with_result else math.nan

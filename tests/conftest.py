@@ -12,6 +12,7 @@ import pytest
 import torch
 from harness import MODELS, PLUGINS, environment, train
 from hypothesis import settings
+from inception_weights import InceptionWeights, make_inception_weights
 
 settings.register_profile("ganbench", derandomize=True, deadline=None, database=None)
 settings.load_profile("ganbench")
@@ -51,6 +52,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunOf:
         return made[model]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> InceptionWeights:
+    """Random Inception weights in both real file formats. Read-only; to be allowed as unverified."""
+    return make_inception_weights(tmp_path_factory.mktemp("inception"))
 
 
 @pytest.fixture(scope="session")

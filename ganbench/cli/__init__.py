@@ -12,12 +12,14 @@ from ganbench.errors import FAILED, INTERRUPTED, GanbenchError
 
 COMMANDS = {
     "check": "Check that a component does what its kind must.",
+    "data": "List, show, prepare and verify data sets.",
     "doctor": "Check the installation and every plug-in.",
     "list": "List models, suites, papers and components.",
     "run": "Train one model, score it, keep the result.",
     "show": "Show what a run would be: its spec, providers and parameter counts.",
     "sweep": "Train every row of a suite with several seeds.",
     "table": "Print all results as a table.",
+    "weights": "List, check and add the weight files of extractors.",
 }
 """Name -> the line in --help, here so that help imports no command."""
 

@@ -58,9 +58,14 @@ def test_the_result_is_the_one_thing_on_stdout(real: tuple[Path, Outcome]) -> No
     assert result["path"] == str(run_folder(results))
     assert len(result["run_id"]) == len(result["protocol_id"]) == 64
     assert run_folder(results).name == f"sagan-{result['run_id'][:12]}"
-    names = {"fcd", "clean_fcd", "kcd", "kcd_std", "classifier_score", "classifier_score_std", "precision", "recall"}
+    names = {"fcd", "clean_fcd", "kcd", "kcd_std", "classifier_score", "classifier_score_std"}
+    names |= {"precision", "recall", "density", "coverage"}
     for which in ("final", "best", "untrained", "floor"):
         assert result["scores"][which].keys() == names
+        told = result["evaluations"][which]
+        assert (told["n"], len(told["protocol_id"]), told["seconds"] > 0) == (32, 64, True)
+    assert result["evaluations"]["final"]["protocol_id"] == result["protocol_id"]
+    assert result["cost"]["evaluation_seconds"] > sum(e["seconds"] for e in result["evaluations"].values()) / 2
     assert result["scores"]["floor"]["fcd"] < result["scores"]["final"]["fcd"]
     assert result["scores"]["final"]["clean_fcd"] == pytest.approx(result["scores"]["final"]["fcd"], rel=1e-4)
     assert result["best_step"] in (0, 2, 4, 6)
@@ -71,7 +76,7 @@ def test_stderr_tells_where_the_run_is_and_how_far(real: tuple[Path, Outcome]) -
     lines = outcome.err.splitlines()
     assert lines[0].endswith(str(run_folder(results)))
     assert lines[-1].startswith("100%  step 6  D ")
-    assert "img/s  fcd " in lines[-1]
+    assert "img/s  fcd_32 " in lines[-1]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -101,8 +106,16 @@ def test_records(model: str, undisturbed: RunOf) -> None:
         ("losses", 6),
         ("scores", 6),
     ]
-    assert rows[0]["scores"] == result_of(undisturbed(model))["scores"]["untrained"]
-    scored = {row["step"]: row["scores"]["fcd"] for row in rows if row["event"] == "scores"}
+    untrained = result_of(undisturbed(model))["scores"]["untrained"]
+    assert rows[0]["scores"] == {f"{name}_32": value for name, value in untrained.items()}
+    assert (rows[0]["samples"], rows[0]["n"]) == ("select", 32)
+    counters = ("g_steps", "d_steps", "real_images", "fake_images", "flops")
+    assert [rows[4][name] for name in counters] == [rows[3][name] for name in counters]
+    assert [rows[0][name] for name in counters] == [0, 0, 0, 0, 0]
+    timing = [json.loads(line) for line in (folder / "timing.jsonl").read_text().splitlines()]
+    assert [(row["event"], row["step"]) for row in timing] == [(row["event"], row["step"]) for row in rows]
+    assert sum(row.get("seconds", 0) for row in timing) == pytest.approx(timing[-1]["evaluation_seconds"])
+    scored = {row["step"]: row["scores"]["fcd_32"] for row in rows if row["event"] == "scores"}
     assert result_of(undisturbed(model))["best_step"] == min(scored, key=scored.__getitem__)
     spec = json.loads((folder / "spec.json").read_text())
     assert spec["model"] == model

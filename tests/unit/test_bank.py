@@ -41,7 +41,7 @@ def bank(
         stream=stream,
         batch=batch,
         device=torch.device("cpu"),
-    )
+    ).images[:]
 
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=20))

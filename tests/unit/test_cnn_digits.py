@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ganbench.errors import MissingError
-from ganbench.evaluate.metrics import extract
+from ganbench.evaluate.features import extract
 from ganbench.options import option_model
 from ganbench.zoo.dataset.digits import digits
 from ganbench.zoo.extractor import digits_classifier
@@ -26,7 +26,7 @@ def extractor():
 
 
 def test_it_reads_digits_that_it_never_saw(extractor, data):
-    logits = extract(extractor, data.held_out.images)["logits"]
+    logits = extract(extractor, data.held_out.images, ["logits"]).layers["logits"]
     assert (logits.argmax(1) == data.held_out.labels).double().mean() >= 0.99
 
 

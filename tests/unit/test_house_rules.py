@@ -19,7 +19,16 @@ from ganbench.zoo import COMPONENTS
 
 PACKAGE = Path(ganbench.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-ZOO_MAY_IMPORT = {"torch", "torchvision", "numpy", "sklearn", "torch_fidelity", *sys.stdlib_module_names}
+ZOO_MAY_IMPORT = {
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "lmdb",
+    "sklearn",
+    "torch_fidelity",
+    *sys.stdlib_module_names,
+}
 
 
 def module_name(path: Path) -> str:

@@ -15,6 +15,7 @@ CARD = ExtractorCard(
     resize="none",
     resolutions=(32,),
     inception=False,
+    dataset="digits",
 )
 
 AREA_CARD = replace(CARD, resize="mean over areas", resolutions=(64, 128))

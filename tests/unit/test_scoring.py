@@ -8,15 +8,6 @@ import numpy as np
 import pytest
 import torch
 import torch_fidelity
-from PIL import Image
-from pydantic import ValidationError
-from torch.nn.functional import avg_pool2d, interpolate
-from torch.utils.data import Dataset
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
-
-from ganbench.api import ExtractorCard
-from ganbench.errors import EvaluationError, MissingError, UsageError
 from ganbench.evaluate.metrics import (
     MetricSettings,
     Reference,
@@ -26,6 +17,15 @@ from ganbench.evaluate.metrics import (
     metric_layers,
     score_names,
 )
+from PIL import Image
+from pydantic import ValidationError
+from torch.nn.functional import avg_pool2d, interpolate
+from torch.utils.data import Dataset
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+from ganbench.api import ExtractorCard
+from ganbench.errors import EvaluationError, MissingError, UsageError
 from ganbench.zoo.dataset.digits import digits
 from ganbench.zoo.extractor.digits_classifier import CNNDigits
 
