@@ -82,7 +82,7 @@ def _buildable_elsewhere(suite: Suite, row: Row, registry: Registry, book: Recip
     for profile in reversed(suite.profiles):  # the largest comes last, and has most maps
         try:
             _build(suite, row, profile, registry, book, ())
-        except SizeError:
+        except GanbenchError:
             continue
         return True
     return False
@@ -160,11 +160,15 @@ def _example(suite: Suite) -> str:
     return str(Amount(counter=suite.matched, amount=amounts[suite.matched]))
 
 
-def with_data(planned: Sequence[PlannedRow], places: Places) -> list[PlannedRow]:
+def with_data(planned: Sequence[PlannedRow], places: Places, may_prepare: bool = True) -> list[PlannedRow]:
     """The plan with the fingerprints of data and weights, by which runs are known.
 
-    Raises MissingError where they are not at hand, UsageError where a row does not fit the data.
+    ``may_prepare`` is that of :func:`ganbench.loading.load_data`. Raises MissingError where data or weights are
+    not at hand, UsageError where a row does not fit the data.
     """
     return [
-        each if each.resolved is None else each.with_content(load_data(each.resolved, places)[0]) for each in planned
+        each
+        if each.resolved is None
+        else each.with_content(load_data(each.resolved, places, may_prepare=may_prepare)[0])
+        for each in planned
     ]

@@ -52,7 +52,7 @@ def test_every_suite_can_be_planned_in_every_profile(name: str, profile: str) ->
     assert all([spec.seed for spec in each.specs] == [0, 1] for each in present)
     if profile == "quick":
         assert {str(each.specs[0].budget) for each in present} == {"12kimg"}
-        assert {str(each.specs[0].evaluation.every) for each in present} == {"4kimg"}
+        assert {str(each.specs[0].evaluation.every) for each in present} == {"2kimg"}
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,8 @@ def spec(rows: list[PlannedRow]) -> RunSpec:
 
 
 def test_time_is_estimated_from_like_runs_and_else_unknown(spec: RunSpec, rows: list[PlannedRow]) -> None:
+    every = spec.evaluation.every.model_copy(update={"amount": 4_000.0})
+    spec = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"every": every})})
     estimator = Estimator()
     assert estimator.seconds(spec) is None
     estimator.learn(spec, {"cost": {"images_per_second": 100.0, "evaluation_seconds": 45.0}})
