@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from ganbench.clean_fid import clean_network, clean_resize, clean_resize_strict
+from ganbench.clean_fid import CLEAN_RESIZE, clean_network, clean_resize, clean_resize_strict
 from ganbench.conditioning import DiscriminatorOutput
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError, UsageError
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "CLEAN_RESIZE",
     "AbsentError",
     "Architecture",
     "ArrayImages",

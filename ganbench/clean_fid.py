@@ -21,6 +21,9 @@ from torch import Tensor, nn
 SIZE = 299
 """The side of the images that Inception takes."""
 
+CLEAN_RESIZE = "clean-fid: Pillow bicubic with antialias, to 299 px"
+"""What the card of an extractor says whose own resize this is: its features then serve clean-fid's distance too."""
+
 _SUPPORT, _A = 2.0, -0.5
 """Of Pillow's bicubic filter: its half width, and the slope that shapes it."""
 

@@ -7,9 +7,10 @@ went through the same.
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,14 @@ from ganbench.errors import MissingError
 
 RULE = (
     "EXIF orientation applied; the first frame; of 16 bits the upper 8; transparency over white; colour profiles "
-    "ignored; RGB; the centre square of the short side; resized to R x R by Pillow's bicubic filter, antialiased "
-    "where it shrinks"
+    "ignored; RGB; the centre square of the short side; resized to R x R by Pillow's bilinear filter, "
+    "antialiased where it shrinks"
 )
-"""What :func:`to_rgb` and :func:`fit` do. The centre square resized is how SAGAN's images of ImageNet were made."""
+"""What :func:`to_rgb` and :func:`fit` do.
+
+Square and filter are those of SNGAN's code for ImageNet (pfnet-research/sngan_projection, datasets/imagenet.py),
+which SAGAN's names as its reference; how the 128 px records that SAGAN's code reads were made is not published.
+"""
 RULE_VERSION = 1
 """Raised whenever the rule would give other pixels."""
 MAX_PIXELS = 89_478_485
@@ -52,7 +57,10 @@ def read(raw: Raw) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return to_rgb(_opened(raw))
+            if isinstance(raw, Path):
+                with raw.open("rb") as file:
+                    return to_rgb(_opened(file))
+            return to_rgb(_opened(io.BytesIO(raw) if isinstance(raw, bytes) else raw))
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise BrokenImageError(f"more than {MAX_PIXELS:,} pixels, a decompression bomb") from None
     except UnidentifiedImageError:
@@ -65,16 +73,17 @@ def read(raw: Raw) -> Image.Image:
         raise BrokenImageError(f"{type(error).__name__}: {error}") from error
 
 
-def _opened(raw: Raw) -> Image.Image:
+def _opened(raw: Image.Image | BinaryIO | NDArray[np.uint8] | NDArray[np.uint16]) -> Image.Image:
     if isinstance(raw, np.ndarray):
         return _from_array(raw)
     if isinstance(raw, Image.Image):
         image = raw
     else:
-        size = len(raw) if isinstance(raw, bytes) else raw.stat().st_size
+        size = raw.seek(0, os.SEEK_END)
         if size > MAX_BYTES:
             raise BrokenImageError(f"a file of {size:,} bytes, above {MAX_BYTES:,}")
-        image = Image.open(io.BytesIO(raw) if isinstance(raw, bytes) else raw)
+        raw.seek(0)
+        image = Image.open(raw)
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise Image.DecompressionBombError
@@ -127,4 +136,4 @@ def fit(image: Image.Image, resolution: int) -> Image.Image:
     square = image.crop((left, top, left + side, top + side)) if width != height else image
     if side == resolution:
         return square
-    return square.resize((resolution, resolution), Image.Resampling.BICUBIC)
+    return square.resize((resolution, resolution), Image.Resampling.BILINEAR)

@@ -62,7 +62,8 @@ def _weights_sha256(resolved: Resolved, places: Places) -> str | None:
 def _instead(spec: RunSpec) -> str:
     """How to score without weights, where a built-in extractor was made for the very data set."""
     for entry in Registry.discover().entries("extractor"):
-        if entry.built_in and entry.load().card.dataset == spec.dataset.name:
+        card = entry.load().card if entry.built_in else None
+        if card and card.dataset == spec.dataset.name and spec.resolution in (card.resolutions or (spec.resolution,)):
             return f"; or score {spec.dataset.name} without: --set evaluation.extractor={entry.name}"
     return ""
 

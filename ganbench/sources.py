@@ -20,6 +20,9 @@ from ganbench.errors import MissingError
 if TYPE_CHECKING:
     from ganbench.decode import Raw
 
+ALONE = "nothing is held out: the training images are their own reference, and there is no floor"
+"""What is said of a set with one split."""
+
 C = TypeVar("C", bound=Callable[..., "Source"])
 
 

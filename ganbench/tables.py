@@ -14,7 +14,7 @@ import pandas as pd
 from ganbench.spec import RunSpec, flatten
 from ganbench.store import StoredRun, StoredRuns
 
-LOWER_IS_BETTER = ("fcd", "clean_fcd", "fid", "clean_fid", "intra_fcd", "intra_fid", "kcd", "kid")
+LOWER_IS_BETTER = ("fcd", "clean_fcd", "fid", "clean_fid", "kcd", "kid", "intra_fcd", "intra_fid")
 HIGHER_IS_BETTER = ("classifier_score", "inception_score", "precision", "recall", "density", "coverage")
 DEFAULT_METRICS = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
 COUNTERS = ("g_steps", "d_steps", "real_images", "fake_images", "flops", "train_seconds")

@@ -110,11 +110,8 @@ def find(extractor: str, files: Sequence[PublishedWeights], places: Places, sha2
             continue
         if sha256 in (None, found.sha256):
             return found
-        refused.append(
-            MissingError(
-                f"extractor '{extractor}' had weights with sha256 {sha256}, and {found.path} has {found.sha256}"
-            )
-        )
+        other = f"{found.path} has sha256 {found.sha256}, and the run began with {sha256}"
+        refused.append(MissingError(f"weights of the extractor '{extractor}': {other}; give those back"))
     if refused:
         raise refused[0]
     names = " or ".join(each.file for each in files)
@@ -197,7 +194,8 @@ def _copy(source: WeightFile, target: Path) -> None:
     except OSError as error:
         raise StoreError(f"{target} cannot be written: {error.strerror}; choose another --weights-dir") from error
     finally:
-        aside.unlink(missing_ok=True)
+        if aside.exists():
+            aside.unlink()
 
 
 def known_weights(registry: Registry) -> dict[str, tuple[PublishedWeights, ...]]:

@@ -7,6 +7,7 @@ import io
 import pickle
 import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,6 +40,14 @@ def encoded(pixels: Array, style: str = "PNG") -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format=style)
     return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """A small PNG that says it has 30,000 x 30,000 pixels."""
+    png = bytearray(encoded(np.zeros((1, 1), np.uint8)))
+    png[16:24] = struct.pack(">II", 30_000, 30_000)
+    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
+    return bytes(png)
 
 
 def write_images(folder: Path, names: list[str], pixels: Array) -> None:

@@ -164,7 +164,7 @@ def _print_set(description: dict[str, Any], as_json: bool) -> None:
         return
     where = description["folder"] or "made in memory"
     click.echo(f"{description['dataset']} at {description['resolution']} px: {where}")
-    for role, split in description["splits"].items():
+    for role, split in sorted(description["splits"].items(), reverse=True):
         left_out = f", {len(split['broken'])} that cannot be read left out" if split["broken"] else ""
         click.echo(f"{role.replace('_', ' '):<10}{split['count']:,} images, called '{split['name']}'{left_out}")
     classes = description["classes"]

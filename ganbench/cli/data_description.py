@@ -13,10 +13,9 @@ from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError
 from ganbench.places import Places
 from ganbench.prepare.manifest import MANIFEST, read_manifest
-from ganbench.prepare.preparation import ALONE
 from ganbench.prepare.wanted import find, prepared_root
 from ganbench.registry import Entry
-from ganbench.sources import card_of
+from ganbench.sources import ALONE, card_of
 from ganbench.store import write_atomically
 
 COLUMNS, ROWS = 10, 8

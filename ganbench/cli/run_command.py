@@ -50,6 +50,10 @@ def command(
 
     chosen = choose_device(device)
     spec, data = load_data(resolved, places)
+    if data.held_out is None:
+        from ganbench.sources import ALONE
+
+        click.echo(f"ganbench: note: of {spec.dataset.name} {ALONE}", err=True)
     folder = RunFolder(results, spec)
     result = folder.finished()
     if result is None:

@@ -38,6 +38,8 @@ _OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
     ("--batch", "batch", int, "N", "Real images in an update of D."),
     ("--n-dis", "n_dis", int, "N", "Updates of D for one of G."),
     ("--budget", "budget", str, "AMOUNT", "When to end: 2000steps, 64kimg, 10min, 5pflop."),
+    ("--eval-every", "evaluation.every", str, "AMOUNT", "Between two scores in training: 500steps, 8kimg, 10min."),
+    ("--eval-samples", "evaluation.select_samples", int, "N", "Samples behind each; the final scores have their own."),
     ("--precision", "precision", click.Choice(["fp32", "bf16"]), None, "Of the forward passes."),
 ]
 

@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ganbench.data import ImageData
 from ganbench.evaluate.bank import sample_bank
-from ganbench.evaluate.feasible import reference_split
+from ganbench.evaluate.extractors import make_extractor
+from ganbench.evaluate.feasible import floor_split, reference_split
 from ganbench.evaluate.features import metric_layers
-from ganbench.evaluate.names import labelled, names_of
+from ganbench.evaluate.intra import evenly_spread
+from ganbench.evaluate.names import labelled, names_of, score_names
 from ganbench.evaluate.protocol import extractor_facts, protocol, reference_facts, reference_key, sample_facts
-from ganbench.evaluate.references import Statistics
+from ganbench.evaluate.references import Forgetful, Statistics
 from ganbench.evaluate.scoring import Reference, Scores
 from ganbench.evaluate.selection import select
 from ganbench.places import Places
 from ganbench.random import isolated
 from ganbench.registry import Entry
-from ganbench.resolve import instantiate
 from ganbench.spec import RunSpec, identity
 
 Stream = Literal["select", "report"]
@@ -68,15 +69,16 @@ class Evaluator:
         places: Places,
         say: Callable[[str], None],
     ) -> None:
-        self._spec, self._data, self._device = spec, data, device
+        self._spec, self._data, self._device, self._say = spec, data, device, say
         evaluation = spec.evaluation
-        component = extractor.load()
-        network = instantiate(extractor, evaluation.extractor)().to(device)
-        network.card = component.card
+        network = make_extractor(extractor, evaluation.extractor, places, device)
         split = reference_split(spec, data)
         chosen = select(split, evaluation.reference_samples)
         judge = extractor_facts(evaluation.extractor, network.card, metric_layers(network), "float32")
         real = reference_facts(spec, split.name, len(chosen.images))
+        key = reference_key(judge, real, device)
+        named = spec.dataset.fingerprint is not None
+        self._statistics = Statistics(places.cache / "references", key, say) if named else Forgetful()
         self._reference = Reference(
             network,
             chosen.images,
@@ -84,9 +86,10 @@ class Evaluator:
             labels=chosen.labels if data.num_classes else None,
             families=evaluation.metrics,
             batch=evaluation.batch,
-            statistics=Statistics(places.cache / "references", reference_key(judge, real, device), say),
+            statistics=self._statistics,
         )
-        (self.primary,) = names_of("fid", inception=network.card.inception)
+        self._inception = network.card.inception
+        (self.primary,) = names_of("fid", inception=self._inception)
         """The score that chooses the best checkpoint and ranks the table: a Frechet distance."""
         self.protocols: dict[Stream, dict[str, Any]] = {
             stream: protocol(evaluation, self._reference.families, judge, real, sample_facts(spec, count))
@@ -130,14 +133,26 @@ class Evaluator:
     def score_floor(self) -> Evaluation | None:
         """Score real images that are not of the reference's split, as many as samples if there are so many.
 
-        That is what a perfect generator would get. None for a data set of one split.
+        That is what a perfect generator would get; it is kept beside the reference. None for a data set of one split.
         """
-        data, started = self._data, time.perf_counter()
-        if data.held_out is None:
+        started, split = time.perf_counter(), floor_split(self._spec, self._data)
+        if split is None:
             return None
-        split = data.held_out if self._spec.evaluation.reference == "train" else data.train
         images, labels = select(split, self._counts["report"])
+        families = self._reference.families
+        if "intra-fid" in families and not evenly_spread(labels, self._data.num_classes):
+            self._say(f"the split '{split.name}' has too few images of some class: there is no floor of intra-fid")
+            families = tuple(family for family in families if family != "intra-fid")
+        protocol_id = identity({**self.protocol, "samples": {"split": split.name, "count": len(images)}})
+
+        def compute() -> dict[str, Tensor]:
+            scores = self._reference.score(images, labels, families=families)
+            found = {"values": list(scores.values.values()), "by_class": scores.by_class or []}
+            return {name: torch.tensor(values, dtype=torch.float64) for name, values in found.items()}
+
         with isolated(self._spec.seed, "score-floor"):
-            scores = self._reference.score(images, labels)
-        facts = {**self.protocol, "samples": {"split": split.name, "count": scores.n}}
-        return Evaluation(scores, identity(facts), time.perf_counter() - started)
+            kept = self._statistics.get(f"floor under protocol {protocol_id}", compute)
+        names = score_names(families, inception=self._inception)
+        values = dict(zip(names, kept["values"].tolist(), strict=True))
+        seconds = time.perf_counter() - started
+        return Evaluation(Scores(values, len(images), seconds, kept["by_class"].tolist()), protocol_id, seconds)

@@ -64,10 +64,7 @@ def extract(
     MissingError for a layer that it was made without, EvaluationError for a feature that is not finite.
     """
     _check_images(extractor, images)
-    requested = extractor.get_requested_features_list()
-    for layer in layers:
-        if layer not in requested:
-            raise MissingError(f"the extractor '{extractor.get_name()}' was made without the layer '{layer}'")
+    check_layers(extractor, layers)
     cleaner = clean_features_of(extractor) if clean else None
     extractor.eval()
     device = _device(extractor)
@@ -92,6 +89,14 @@ def _put(found: dict[str, Tensor], name: str, value: Tensor, start: int, count: 
         kind = torch.float64 if value.dtype == torch.float64 else torch.float32
         found[name] = torch.empty(count, value.shape[1], dtype=kind)
     found[name][start : start + len(value)] = value
+
+
+def check_layers(extractor: Extractor, layers: Collection[str]) -> None:
+    """Raise MissingError for a layer that the extractor was made without."""
+    requested = extractor.get_requested_features_list()
+    for layer in layers:
+        if layer not in requested:
+            raise MissingError(f"the extractor '{extractor.get_name()}' was made without the layer '{layer}'")
 
 
 def check_finite(finite: bool, what: str) -> None:

@@ -26,7 +26,7 @@ class Gaussian(NamedTuple):
     mean: Tensor
     """[D]."""
     factor: Tensor
-    """A, [D, r] with r = min(N, D): the covariance is A A^T."""
+    """A, [D, r] with r <= min(N, D): the covariance is A A^T."""
 
     @property
     def trace(self) -> float:
@@ -42,7 +42,9 @@ def fit(features: Tensor) -> Gaussian:
         return Gaussian(mean, centred.T / math.sqrt(count - 1))
     mean, covariance = moments(features)
     values, vectors = torch.linalg.eigh(covariance)
-    return Gaussian(mean, vectors * values.clamp(min=0).sqrt())
+    # What lies below the rounding of the largest is 0: a covariance of fewer dimensions than features.
+    kept = values > values[-1] * size * torch.finfo(torch.float64).eps
+    return Gaussian(mean, vectors[:, kept] * values[kept].sqrt())
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:

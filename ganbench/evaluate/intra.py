@@ -16,6 +16,12 @@ UNEVEN = 2.0
 """Refused: a class with so many times the generated images of another."""
 
 
+def evenly_spread(labels: Tensor, num_classes: int) -> bool:
+    """Whether images with these labels, int64 [N], have intra-class distances that may be averaged."""
+    counts = torch.bincount(labels, minlength=num_classes)
+    return int(counts.min()) >= 2 and int(counts.max()) <= UNEVEN * int(counts.min())
+
+
 class ClassReferences:
     """The real features of each class, from features [N, D] with labels int64 [N] of 0 to C - 1.
 

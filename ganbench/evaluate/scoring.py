@@ -7,19 +7,22 @@ its own file; this one joins them.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from torch import Tensor
 
+from ganbench.clean_fid import CLEAN_RESIZE
 from ganbench.errors import UsageError
+from ganbench.evaluate.crosscheck import crosscheck
 from ganbench.evaluate.features import (
     Extractor,
     Features,
     card_of,
     check_finite,
+    check_layers,
     clean_features_of,
     extract,
     metric_layers,
@@ -34,8 +37,8 @@ from ganbench.evaluate.references import Forgetful, Statistics
 from ganbench.images import Images
 from ganbench.spec import DEFAULT_FAMILIES, MetricFamily, MetricSettings
 
-_READS = {"isc": "isc", "fid": "fid", "intra-fid": "fid", "kid": "kid", "prc": "prc"}
-"""Which of torch-fidelity's metrics a family shares its layer with; clean-fid reads another resize's features."""
+_READS = {"isc": "isc", "fid": "fid", "clean-fid": "fid", "intra-fid": "fid", "kid": "kid", "prc": "prc"}
+"""Which of torch-fidelity's metrics a family shares its layer with."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Scores:
     seconds: float
     """Spent on their features and scores, not on making them."""
     by_class: list[float] | None = None
-    """The intra-class distances, by label; None where they were not asked for."""
+    """The intra-class distances, by label; none where they were not asked for."""
 
 
 class Reference:
@@ -77,105 +80,116 @@ class Reference:
         statistics: Statistics | None = None,
     ) -> None:
         card = card_of(extractor)
-        self._inception, self._resizes = card.inception, card.resize != "none"
-        cleans = not self._resizes or clean_features_of(extractor) is not None
+        self.inception = card.inception
+        # clean-fid's resize is the one reason to show the images to the network twice.
+        self._second_pass = card.resize not in ("none", CLEAN_RESIZE)
+        cleans = not self._second_pass or clean_features_of(extractor) is not None
         self.families = tuple(family for family in families if cleans or family != "clean-fid")
-        self.names = score_names(self.families, inception=self._inception)
+        self.names = score_names(self.families, inception=self.inception)
         self.settings, self.size = settings, len(images)
         settings.check(self.size, "reference images", self.families)
         if "intra-fid" in self.families and labels is None:
             raise UsageError("intra-fid compares class by class, and the reference has no labels: leave it out")
         self._extractor, self._batch = extractor, batch
-        self._images, self._labels = images, labels
-        self._layer = metric_layers(extractor)
+        self._images, self.labels = images, labels
+        self.layer = metric_layers(extractor)
+        check_layers(extractor, self._layers(self.families))
         self._statistics = statistics or Forgetful()
         self._prepare()
 
-    def score(self, images: Images, labels: Tensor | None = None) -> Scores:
+    def score(
+        self,
+        images: Images,
+        labels: Tensor | None = None,
+        *,
+        families: Collection[MetricFamily] | None = None,
+        checked: bool = False,
+    ) -> Scores:
         """Score images, uint8 [N, 3, H, W]; ``labels``, int64 [N], say what they were to show, for ``intra-fid``.
 
-        Raises UsageError for images that are too few for the settings or of the wrong size, EvaluationError
-        where a feature or a score is not finite.
+        ``families`` are some of the reference's; None: all. ``checked`` computes the scores once more by both
+        libraries' own functions: see :func:`ganbench.evaluate.crosscheck.crosscheck`. Raises UsageError for images
+        that are too few for the settings or of the wrong size, EvaluationError where a feature or a score is not
+        finite or, if ``checked``, not the libraries'.
         """
         started = time.perf_counter()
-        self.settings.check(len(images), "generated images", self.families)
-        if "intra-fid" in self.families and labels is None:
+        families = self.families if families is None else [family for family in self.families if family in families]
+        self.settings.check(len(images), "generated images", families)
+        if "intra-fid" in families and labels is None:
             raise UsageError("intra-fid compares class by class, and the generated images have no labels: leave it out")
-        values, by_class = self.score_features(self.features(images), labels)
-        return Scores(values, len(images), time.perf_counter() - started, by_class)
-
-    def features(self, images: Images) -> Features:
-        """What the scores are computed from: one pass over the images, and a second where the clean resize differs."""
-        layers = {self._layer[_READS[family]] for family in self.families if family != "clean-fid"}
-        return self._extract(images, layers | self._clean_layers, clean="clean-fid" in self.families and self._resizes)
-
-    def score_features(self, features: Features, labels: Tensor | None) -> tuple[dict[str, float], list[float] | None]:
-        """The scores of features, and the intra-class distances by label."""
-        by_class = None
-        if "intra-fid" in self.families:
-            assert labels is not None
-            by_class = self._classes.distances(features.layers[self._layer["fid"]], labels)
-        found = self._by_family(features)
-        if by_class is not None:
-            found["intra-fid"] = (sum(by_class) / len(by_class),)
+        features = self._extract(images, self._layers(families), clean=self._second_pass and "clean-fid" in families)
+        found, by_class = self._by_family(features, labels, families)
         values = {
             name: value
-            for family in self.families
-            for name, value in zip(names_of(family, inception=self._inception), found[family], strict=True)
+            for family, scores in found.items()
+            for name, value in zip(names_of(family, inception=self.inception), scores, strict=True)
         }
         for name, value in values.items():
             check_finite(bool(np.isfinite(value)), f"the score {name}")
-        return {name: values[name] for name in self.names}, by_class
+        if checked:
+            crosscheck(self, features, labels, values)
+        ordered = {name: values[name] for name in self.names if name in values}
+        return Scores(ordered, len(images), time.perf_counter() - started, by_class)
 
-    def _by_family(self, features: Features) -> dict[str, Sequence[float]]:
-        settings, layers, found = self.settings, features.layers, dict[str, Sequence[float]]()
-        if "isc" in self.families:
-            found["isc"] = inception_score(layers[self._layer["isc"]], settings.isc_splits)
-        if "fid" in self.families or self._clean_layers:
-            found["fid"] = (distance(layers[self._layer["fid"]], self._gaussian),)
-        if "clean-fid" in self.families:
-            # Without a resize both libraries have the same features, and the same distance.
-            found["clean-fid"] = found["fid"] if features.clean is None else (distance(features.clean, self._clean),)
-        if "kid" in self.families:
-            layer = self._layer["kid"]
-            found["kid"] = kernel_distance(
-                layers[layer], self._real[layer], settings.kid_subsets, settings.kid_subset_size
-            )
-        if "prc" in self.families:
-            layer = self._layer["prc"]
-            found["prc"] = neighbourhoods(layers[layer], self._real[layer], self._radii, settings.prc_k)
-        return found
+    def _by_family(
+        self, features: Features, labels: Tensor | None, families: Collection[MetricFamily]
+    ) -> tuple[dict[str, Sequence[float]], list[float] | None]:
+        """The scores of each family, and the intra-class distances by label."""
+        settings, found, by_class = self.settings, dict[str, Sequence[float]](), None
+        fake = {metric: features.layers[layer] for metric, layer in self.layer.items() if layer in features.layers}
+        if "isc" in families:
+            found["isc"] = inception_score(fake["isc"], settings.isc_splits)
+        if "fid" in families:
+            found["fid"] = (distance(fake["fid"], self.gaussian),)
+        if "clean-fid" in families:
+            if features.clean is not None:
+                found["clean-fid"] = (distance(features.clean, self.clean_gaussian),)
+            else:  # the libraries do not differ in the resize, so they have the same features and distance
+                found["clean-fid"] = found.get("fid") or (distance(fake["fid"], self.gaussian),)
+        if "kid" in families:
+            real = self.real[self.layer["kid"]]
+            found["kid"] = kernel_distance(fake["kid"], real, settings.kid_subsets, settings.kid_subset_size)
+        if "prc" in families:
+            found["prc"] = neighbourhoods(fake["prc"], self.real[self.layer["prc"]], self._radii, settings.prc_k)
+        if "intra-fid" in families:
+            assert labels is not None
+            by_class = self._classes.distances(fake["fid"], labels)
+            found["intra-fid"] = (sum(by_class) / len(by_class),)
+        return found, by_class
+
+    def _layers(self, families: Collection[MetricFamily]) -> list[str]:
+        """What the families read in the one pass that is the extractor's own."""
+        own = [family for family in families if family != "clean-fid" or not self._second_pass]
+        return sorted({self.layer[_READS[family]] for family in own})
+
+    def _extract(self, images: Images, layers: Collection[str], *, clean: bool) -> Features:
+        return extract(self._extractor, images, layers, clean=clean, batch=self._batch)
 
     def _prepare(self) -> None:
         """Compute now what the scores will need, so that what is wrong with the reference is told at once."""
-        needed = {"fid": "_gaussian", "kid": "_real", "prc": "_radii", "intra-fid": "_classes"}
+        needed = {"fid": "gaussian", "kid": "real", "prc": "_radii", "intra-fid": "_classes"}
         for family in self.families:
             if family == "clean-fid":
-                getattr(self, "_clean" if self._resizes else "_gaussian")
+                getattr(self, "clean_gaussian" if self._second_pass else "gaussian")
             elif family in needed:
                 getattr(self, needed[family])
 
-    @property
-    def _clean_layers(self) -> set[str]:
-        """The layer that gives clean-fid's features where nothing is resized."""
-        return {self._layer["fid"]} if "clean-fid" in self.families and not self._resizes else set()
-
-    def _extract(self, images: Images, layers: set[str], *, clean: bool) -> Features:
-        return extract(self._extractor, images, sorted(layers), clean=clean, batch=self._batch)
-
     @cached_property
-    def _real(self) -> dict[str, Tensor]:
+    def real(self) -> dict[str, Tensor]:
         """Features by layer, whatever the metrics: another choice of them finds the same file."""
-        layers = {self._layer[metric] for metric in ("fid", "kid", "prc")}
+        layers = {self.layer[metric] for metric in ("fid", "kid", "prc")}
         return self._statistics.get("features", lambda: self._extract(self._images, layers, clean=False).layers)
 
     @cached_property
-    def _gaussian(self) -> Gaussian:
-        layer = self._layer["fid"]
-        return Gaussian(**self._statistics.get("Gaussian", lambda: fit(self._real[layer])._asdict()))
+    def gaussian(self) -> Gaussian:
+        """Of the features that fid reads."""
+        layer = self.layer["fid"]
+        return Gaussian(**self._statistics.get("Gaussian", lambda: fit(self.real[layer])._asdict()))
 
     @cached_property
-    def _clean(self) -> Gaussian:
+    def clean_gaussian(self) -> Gaussian:
+        """Of the features of images that clean-fid's resize made."""
+
         def compute() -> dict[str, Tensor]:
             features = self._extract(self._images, set(), clean=True).clean
             assert features is not None
@@ -185,10 +199,10 @@ class Reference:
 
     @cached_property
     def _radii(self) -> Tensor:
-        layer, k = self._layer["prc"], self.settings.prc_k
-        return self._statistics.get(f"radii, k={k}", lambda: {"radii": radii(self._real[layer], k)})["radii"]
+        layer, k = self.layer["prc"], self.settings.prc_k
+        return self._statistics.get(f"radii, k={k}", lambda: {"radii": radii(self.real[layer], k)})["radii"]
 
     @cached_property
     def _classes(self) -> ClassReferences:
-        assert self._labels is not None
-        return ClassReferences(self._real[self._layer["fid"]], self._labels, int(self._labels.max()) + 1)
+        assert self.labels is not None
+        return ClassReferences(self.real[self.layer["fid"]], self.labels, int(self.labels.max()) + 1)

@@ -32,13 +32,11 @@ from ganbench.prepare.manifest import (
 )
 from ganbench.prepare.splits import SplitWriter
 from ganbench.prepare.wanted import Wanted
-from ganbench.sources import RawData
+from ganbench.sources import ALONE, RawData
 from ganbench.store import write_json
 
 PACKAGES = ("ganbench", "pillow", "numpy")
 """Whose versions the manifest records."""
-ALONE = "nothing is held out: the training images are their own reference, and there is no floor"
-"""What is noted of a set with one split."""
 NAMED = 3
 """Broken images that an error names; the manifest names them all."""
 
@@ -181,11 +179,6 @@ def open_prepared(wanted: Wanted, manifest: Manifest) -> ImageData:
     refuse_broken(wanted, manifest)
     folder = wanted.folder
     if not _untouched(folder, manifest):
-        print(
-            f"the files of {folder} were touched since they were made: checking all of them "
-            "('ganbench data verify' does it once and for all)",
-            file=sys.stderr,
-        )
         check(wanted, manifest)
     splits = {
         role: ImageSplit(ImageFile(folder / f"{role}.npy"), torch.from_numpy(read_labels(folder, role)), split.name)

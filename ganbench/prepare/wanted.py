@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from ganbench.decode import RULE_VERSION
 from ganbench.errors import MissingError
-from ganbench.options import typed_options
+from ganbench.options import option_model, typed_options
 from ganbench.places import Places
 from ganbench.prepare.manifest import SCHEMA
 from ganbench.prepare.splits import chunk_size
@@ -29,6 +30,8 @@ class Wanted:
     name: str
     provider: str
     options: Mapping[str, Any]
+    changed: Mapping[str, Any]
+    """The options that are not at their defaults."""
     resolution: int
     source: Source
     places: Places
@@ -54,12 +57,12 @@ class Wanted:
     @property
     def command(self) -> str:
         """What prepares it."""
-        options = "".join(f" --set dataset.{name}={json.dumps(value)}" for name, value in self._set_options())
-        root = "" if self.places.data == Places().data else f" --data-root {self.places.data}"
-        return f"ganbench data prepare {self.name} --resolution {self.resolution}{options}{root}"
-
-    def _set_options(self) -> list[tuple[str, Any]]:
-        return [(name, value) for name, value in self.options.items() if value is not None]
+        words = ["ganbench", "data", "prepare", self.name, "--resolution", str(self.resolution)]
+        for name, value in self.changed.items():
+            words += ["--set", f"dataset.{name}={value if isinstance(value, str) else json.dumps(value)}"]
+        if self.places.data != Places().data:
+            words += ["--data-root", str(self.places.data)]
+        return shlex.join(words)
 
     def read(self) -> RawData:
         """What the source holds. Raises MissingError where it cannot be read, or its labels are no classes."""
@@ -107,7 +110,9 @@ def find(entry: Entry, options: Mapping[str, Any], resolution: int, places: Plac
             source = look()
         except AbsentError as still:
             raise _absent(entry.name, still, card) from still
-    return Wanted(entry.name, entry.identity, options, resolution, source, places)
+    defaults = {name: field.default for name, field in option_model(component).model_fields.items()}
+    changed = {name: value for name, value in options.items() if value != defaults[name]}
+    return Wanted(entry.name, entry.identity, options, changed, resolution, source, places)
 
 
 def _absent(name: str, absent: AbsentError, card: DatasetCard) -> MissingError:

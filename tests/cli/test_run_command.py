@@ -26,6 +26,8 @@ from harness import (
     tree,
 )
 
+from ganbench.evaluate.evaluator import Evaluator
+
 RunOf = Callable[[str], Path]
 N_DIS = {"dcgan": 1, "sagan": 1, "sngan": 5}
 BATCH_G_FACTOR = {"dcgan": 1, "sagan": 1, "sngan": 2}
@@ -219,6 +221,65 @@ def test_a_diverged_run_is_a_result(lr: str, tmp_path: Path) -> None:
     assert (again.code, again.json) == (4, result)
 
 
+def scores_of(results: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (run_folder(results) / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["event"] == "scores"]
+
+
+def test_scores_in_training_may_be_of_fewer_samples_and_say_so(tmp_path: Path) -> None:
+    result = train("dcgan", tmp_path, "--eval-samples", "24", "--set", "evaluation.every=3steps").json
+    rows = scores_of(tmp_path)
+    assert [(row["step"], row["n"]) for row in rows] == [(0, 24), (3, 24), (6, 24)]
+    assert all(name.endswith("_24") for row in rows for name in row["scores"])
+    told = {which: facts["n"] for which, facts in result["evaluations"].items()}
+    assert told == {"untrained": 24, "final": 32, "best": 32, "floor": 32}
+    assert result["scores"]["untrained"]["fcd"] == rows[0]["scores"]["fcd_24"]
+    assert {row["protocol_id"] for row in rows} == {result["evaluations"]["untrained"]["protocol_id"]}
+    assert result["evaluations"]["final"]["protocol_id"] == result["protocol_id"] != rows[0]["protocol_id"]
+
+
+@pytest.mark.parametrize("best", ["last", "another"])
+def test_a_generator_is_reported_on_once(best: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[str] = []
+    original = Evaluator.score_samples
+
+    def counted(evaluator: Evaluator, sampler: Any, stream: Any) -> Any:
+        scored.append(stream)
+        evaluation = original(evaluator, sampler, stream)
+        steps = scored.count("select")
+        evaluation.scores.values["fcd"] = float(steps if best == "another" else -steps)
+        return evaluation
+
+    monkeypatch.setattr(Evaluator, "score_samples", counted)
+    result = train("dcgan", tmp_path).json
+    assert scored == ["select"] * 4 + ["report"] * (1 if best == "last" else 2)
+    assert (result["best_step"], result["scores"]["best"] == result["scores"]["final"]) == (
+        (6, True) if best == "last" else (0, False)
+    )
+
+
+def test_a_data_set_of_one_split_has_no_floor(tmp_path: Path) -> None:
+    outcome = train("dcgan", tmp_path, "--dataset", "one-split", "--budget", "2steps")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["scores"]["floor"] is None
+    assert "floor" not in outcome.json["evaluations"]
+    arguments = command("dcgan", tmp_path, "--dataset", "one-split", "--budget", "2steps")
+    assert call(*[a for a in arguments if a != "--json"]).code == 0
+    assert call("table", "--results", tmp_path).code == 0
+
+
+def test_classes_are_told_one_by_one(tmp_path: Path) -> None:
+    metrics = ["--set", 'evaluation.metrics=["fid","intra-fid"]', "--budget", "2steps"]
+    result = train("sagan", tmp_path, *metrics).json
+    assert result["scores"]["final"].keys() == {"fcd", "intra_fcd"}
+    for which in ("final", "best"):
+        assert len(result["intra"][which]) == 10
+        assert sum(result["intra"][which]) / 10 == pytest.approx(result["scores"][which]["intra_fcd"])
+    refused = train("dcgan", tmp_path, *metrics)
+    assert refused.code == 2
+    assert "intra-fid needs a model that is told the class" in refused.complaint
+
+
 def test_parameter_counts_of_sagan_on_cifar10() -> None:
     shown = call("show", "--model", "sagan", "--num-classes", "10", "--profile", "cifar10", "--json")
     assert shown.code == 0
@@ -281,6 +342,8 @@ def test_seeds_are_replicates_of_one_cell(tmp_path: Path) -> None:
         (["--budget", "1kimg"], ["budget=1e-3kimg", "budget=1000e-3kimg"]),
         (["--budget", "60s"], ["budget=1min"]),
         (["--precision", "bf16"], ["precision=bf16"]),
+        (["--eval-every", "2kimg"], ["evaluation.every=2kimg"]),
+        (["--eval-samples", "500"], ["evaluation.select_samples=500"]),
         (["--seed", "5"], ["seed=5"]),
         (["--latent-dim", "64"], ["latent_dim = 64"]),
         (["--conditioning", "none"], ['conditioning="none"']),

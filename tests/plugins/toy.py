@@ -19,6 +19,13 @@ def few_digits(resolution: int, *, count: PositiveInt = 40) -> ImageData:
     return ImageData(train, held_out, whole.num_classes)
 
 
+@register("dataset", "one-split")
+def one_split(resolution: int) -> ImageData:
+    """The same without the second half."""
+    whole = few_digits(resolution)
+    return ImageData(whole.train, None, whole.num_classes)
+
+
 class Thumbnail(FeatureExtractorBase):
     """Features are the brightness of the image's sixteen tiles."""
 

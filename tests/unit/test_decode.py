@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from formats import bomb
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -110,14 +111,6 @@ def test_arrays_of_every_shape() -> None:
     for bad in (colour.astype(np.float32), colour[..., :2], colour[0, :0, :3], colour[None]):
         with pytest.raises(BrokenImageError, match="not uint8 or uint16"):
             decode(bad, 5)
-
-
-def bomb() -> bytes:
-    """A small PNG that says it has 30,000 x 30,000 pixels."""
-    png = bytearray(encoded(Image.new("L", (1, 1))))
-    png[16:24] = struct.pack(">II", 30_000, 30_000)
-    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
-    return bytes(png)
 
 
 def test_what_is_no_picture_says_why(tmp_path: Path) -> None:

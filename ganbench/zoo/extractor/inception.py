@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ganbench.api import ExtractorCard, WeightFile, extracts, published_weights
+from ganbench.api import CLEAN_RESIZE, ExtractorCard, WeightFile, extracts, published_weights
 
 if TYPE_CHECKING:
     from torch_fidelity.feature_extractor_base import FeatureExtractorBase
@@ -20,7 +20,7 @@ CARD = ExtractorCard(
 )
 CLEAN_CARD = ExtractorCard(
     weights_sha256="",
-    resize="clean-fid: Pillow bicubic with antialias, to 299 px",
+    resize=CLEAN_RESIZE,
     resolutions=None,
     inception=True,
     weights=published_weights("inception-clean"),
