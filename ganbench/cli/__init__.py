@@ -20,7 +20,7 @@ COMMANDS = {
     "sample": "Write images of a run.",
     "show": "Show what a run would be: its spec, providers and parameter counts.",
     "sweep": "Train every row of a suite with several seeds.",
-    "table": "Print all results as a table.",
+    "table": "Print the table of a suite, or of all results.",
     "weights": "List, check and add the weight files of extractors.",
 }
 """Name -> the line in --help, here so that help imports no command."""
