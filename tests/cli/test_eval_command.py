@@ -274,6 +274,18 @@ def test_a_third_partys_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     complaint(refused, 3, "holds no picture")
 
 
+def test_who_waits_is_told_how_far_it_is(run: Path, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganbench.evaluate.watched.SECONDS", 0.0)
+    done = evaluate(run, "--against", folders / "real", *SMALL, "--json")
+    assert done.json["n"] == 32
+    assert done.err.splitlines() == [
+        "samples: 32 of 32",
+        f"pictures of {folders / 'real'}: 12 of 12",
+        "features of the reference: 12 of 12",
+        "features of the samples: 32 of 32",
+    ]
+
+
 def test_a_run_whose_record_cannot_be_kept(run: Path) -> None:
     (run / "evaluations").write_text("mine")
     done = evaluate(run, "--json")
