@@ -104,6 +104,15 @@ def test_a_checkpoint_between_and_an_interrupted_run(run: Path) -> None:
     assert between["scores"]["fcd"] != row["fcd_32"]
 
 
+def test_a_run_that_diverged_has_a_last_step_and_no_final_result(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps({**result, "status": "diverged"}))
+    done = evaluate(run, "--json")
+    assert done.json["source"]["step"] == 6
+    assert done.err == "the run diverged: this is step 6, the last that was kept, and no final result\n"
+    assert evaluate(run, "--checkpoint", "best").err == ""
+
+
 def test_every_choice_is_another_protocol(run: Path, folders: Path) -> None:
     choices: list[list[str | Path]] = [
         [],
