@@ -63,13 +63,13 @@ class Plan:
     def shown(self, step: int, images: Tensor) -> Tensor:
         """A batch's images uint8 [B, 3, R, R] as they are shown, in channels-last order.
 
-        They are moved while they are bytes, and by whole images: that takes a fraction of the time.
+        They are moved while they are bytes, by whole images and planes: several times as fast as one by one.
         """
         if self._flip:
             mirrored = torch.randint(2, (self._batch,), generator=generator(self._seed, "flip", step))
             sides = torch.arange(self._batch) + mirrored * self._batch
             images = torch.cat([images, images.flip(3)]).index_select(0, sides.to(images.device))
-        return images.contiguous(memory_format=torch.channels_last)
+        return torch.stack(images.unbind(1), dim=-1).permute(0, 3, 1, 2)
 
 
 class _Held:
@@ -82,7 +82,7 @@ class _Held:
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """uint8 [B, 3, R, R] and int64 [B], on the device."""
         index = self._plan.index(step).to(self._device)
-        return self._plan.shown(step, self._images.index_select(0, index)), self._labels[index]
+        return self._images.index_select(0, index), self._labels[index]
 
     def close(self) -> None:
         """There is nothing to end."""
@@ -114,7 +114,7 @@ class _Prefetched:
     def _gather(self, step: int) -> tuple[Tensor, Tensor]:
         """In the thread; page-locked for CUDA, where a copy then goes on while the device computes."""
         index = self._plan.index(step)
-        images, labels = self._plan.shown(step, self._split.images[index]), self._split.labels[index]
+        images, labels = self._split.images[index], self._split.labels[index]
         if self._device.type == "cuda":
             return images.pin_memory(), labels.pin_memory()
         return images, labels
@@ -160,7 +160,8 @@ class Batches:
         """From asking for a batch to having it, over all batches; on CUDA, to having queued its transfer."""
         room = room_for(split.images, device) if room is None else room
         source = _Held if math.prod(split.images.shape) <= room else _Prefetched
-        self._source: _Held | _Prefetched = source(split, Plan(len(split), batch, seed, flip), device)
+        self._plan = Plan(len(split), batch, seed, flip)
+        self._source: _Held | _Prefetched = source(split, self._plan, device)
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Images float32 [B, 3, R, R] in [-1, 1], channels last, and labels int64 [B].
@@ -169,7 +170,7 @@ class Batches:
         """
         started = time.perf_counter()
         images, labels = self._source(step)
-        real = images.to(torch.float32).mul_(2 / 255).sub_(1)
+        real = self._plan.shown(step, images).to(torch.float32).mul_(2 / 255).sub_(1)
         self.waited_seconds += time.perf_counter() - started
         return real, labels
 
