@@ -28,3 +28,13 @@ def test_the_fingerprint_sees_every_pixel_label_and_split() -> None:
     }
     assert len(found) == 7
     assert fingerprint(numbered(4), numbered(5)) == fingerprint(a, b)
+
+
+def test_two_splits_have_two_names() -> None:
+    images, labels = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(2, dtype=torch.int64)
+    names = {}
+    for train, held_out in (("train", "train"), ("train", "val")):
+        data = ImageData(ImageSplit(images, labels, train), ImageSplit(images, labels, held_out), 0)
+        assert data.held_out is not None
+        names[held_out] = (data.train.name, data.held_out.name)
+    assert names == {"train": ("train", "held-out"), "val": ("train", "val")}
