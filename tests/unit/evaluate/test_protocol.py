@@ -126,8 +126,8 @@ def test_what_the_samples_and_the_reference_are_changes_it(change: dict[str, Any
 def test_what_a_score_does_not_depend_on_leaves_it(change: dict[str, Any], spec: RunSpec) -> None:
     evaluation = spec.evaluation.model_copy(update=change)
     assert identity(of(spec.model_copy(update={"evaluation": evaluation}))) == identity(of(spec))
-    for change in ({"seed": 5}, {"conditioning": "none"}):  # models without labels stand in one table with others
-        assert identity(of(spec.model_copy(update=change))) == identity(of(spec))
+    for other in ({"seed": 5}, {"conditioning": "none"}):  # models without labels stand in one table with others
+        assert identity(of(spec.model_copy(update=other))) == identity(of(spec))
 
 
 def test_a_setting_that_no_metric_reads_is_not_part_of_it(spec: RunSpec) -> None:
