@@ -32,10 +32,10 @@ A block that attends to places may offer ``attention_map(x)``, [B, ..., HW, keys
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -116,6 +116,7 @@ __all__ = [
     "published_weights",
     "reads",
     "register",
+    "table",
 ]
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -253,3 +254,39 @@ def load_results(path: str | Path = "results") -> pd.DataFrame:
     from ganbench.tables import results_frame
 
     return results_frame(load_runs(Path(path)))
+
+
+def table(
+    suite: str,
+    results: str | Path = "results",
+    profile: str = "quick",
+    *,
+    metrics: Sequence[str] = (),
+    best: bool = False,
+    match: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    plugins: Sequence[str | Path] = (),
+) -> pd.DataFrame:
+    """The table of a suite: one row per row of the suite, the published numbers beside ours.
+
+    ``best`` compares the best checkpoints in place of the final generators; ``match`` (``seconds``, ``flops``,
+    ``images``, ``10min``, ``64kimg``) cuts all runs at equal cost; ``overrides`` are the keys that the sweep was
+    given by ``--set``, nested. See :func:`ganbench.suite_frame.suite_frame` for the columns.
+
+    Raises UsageError for an unknown name, StoreError for a folder that does not exist and for runs that cannot
+    stand in one table.
+    """
+    from ganbench.suite_frame import suite_frame
+    from ganbench.suite_table import load_table
+
+    loaded = load_table(
+        suite,
+        Path(results),
+        profile,
+        metrics=metrics,
+        scores="best" if best else "final",
+        match=match,
+        overrides=[dict(overrides)] if overrides else [],
+        plugins=[Path(plugin) for plugin in plugins],
+    )
+    return suite_frame(loaded)

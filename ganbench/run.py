@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from ganbench.attempts import recorded_attempt
+from ganbench.batches import Batches
 from ganbench.checkpoint import Checkpoints
 from ganbench.combination import doubts
 from ganbench.cost import count_parameters
-from ganbench.data import Batches, ImageData
+from ganbench.data import ImageData
 from ganbench.environment import describe
 from ganbench.errors import GanbenchError
 from ganbench.evaluate.evaluator import Evaluation, Evaluator
@@ -59,12 +60,13 @@ def execute(
             spec,
             build_networks(spec, entries),
             build_objective(spec, entries),
-            Batches(data.train, spec.batch, spec.seed, device),
+            Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip),
             device,
         )
         evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device, places, progress.say)
         run = TrainingRun(trainer, evaluator, folder, progress)
-        status = run.execute()
+        with trainer.batches:
+            status = run.execute()
         write_json(folder.result, _result(run, status))
     except KeyboardInterrupt:
         raise Interrupted("interrupted: the same command goes on from the last checkpoint") from None
@@ -129,6 +131,7 @@ def _result(run: TrainingRun, status: str) -> dict[str, Any]:
         "counters": counters,
         "cost": {
             "evaluation_seconds": run.evaluation_seconds + sum(distinct.values()),
+            "data_wait_seconds": run.trainer.batches.waited_seconds,
             "images_per_second": counters["real_images"] / counters["train_seconds"],
             "peak_memory_bytes": _peak_memory(run.trainer.device),
             "flops_per_step": run.flops_per_step,

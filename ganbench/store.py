@@ -226,6 +226,8 @@ class StoredRun:
     """finished or diverged by its result; failed by its failure.json; else unfinished."""
     result: dict[str, Any]
     """Content of result.json; empty where the run has none yet."""
+    folder: Path
+    """Where it was found."""
 
 
 @dataclass(frozen=True)
@@ -260,5 +262,5 @@ def load_runs(results: Path) -> StoredRuns:
             continue
         failed = (folder / "failure.json").exists()
         status = result.get("status") or ("failed" if failed else "unfinished")
-        runs[spec.run_id] = StoredRun(spec, status, result)
+        runs[spec.run_id] = StoredRun(spec, status, result, folder)
     return StoredRuns(list(runs.values()), foreign)

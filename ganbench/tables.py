@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from ganbench.rendering import Document, count_words, si, spread
 from ganbench.spec import RunSpec, flatten
 from ganbench.store import StoredRun, StoredRuns
 
@@ -166,34 +167,38 @@ def short_frame(frame: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame(index=frame.index)
     metrics = [m for m in DEFAULT_METRICS if (m, "mean") in frame.columns]
     for metric in metrics:
-        arrow = "↓" if metric in LOWER_IS_BETTER else "↑"
         pairs = zip(frame[metric, "mean"], frame[metric, "std"], strict=True)
-        shown[f"{metric} {arrow}"] = [
-            f"{mean:.4g}" + ("" if math.isnan(std) else f" ± {std:.2g}") for mean, std in pairs
-        ]
+        shown[f"{metric} {arrow(metric)}"] = [spread(mean, std) for mean, std in pairs]
     if metrics:
         shown[f"best {metrics[0]}"] = [f"{v:.4g}" for v in frame[metrics[0], "best"]]
         shown[f"floor {metrics[0]}"] = [f"{v:.4g}" for v in frame[metrics[0], "floor"]]
     if not frame.empty:
-        shown["n"] = [_count_words(row) for _, row in frame["runs"].iterrows()]
-        shown["params G"] = [_si(v) for v in frame["parameters", "generator"]]
-        shown["params D"] = [_si(v) for v in frame["parameters", "discriminator"]]
+        shown["n"] = [count_words(row) for _, row in frame["runs"].iterrows()]
+        shown["params G"] = [si(v) for v in frame["parameters", "generator"]]
+        shown["params D"] = [si(v) for v in frame["parameters", "discriminator"]]
         shown["kimg"] = [f"{v / 1e3:.4g}" for v in frame["counters", "real_images"]]
         shown["G steps"] = [f"{v:.0f}" for v in frame["counters", "g_steps"]]
-        shown["FLOPs"] = [_si(v) for v in frame["counters", "flops"]]
+        shown["FLOPs"] = [si(v) for v in frame["counters", "flops"]]
         shown["train s"] = [f"{v:.0f}" for v in frame["counters", "train_seconds"]]
     return shown
 
 
-def _count_words(row: pd.Series[Any]) -> str:
-    others = [f"{row[s]} {s}" for s in ("diverged", "failed", "unfinished") if row[s]]
-    return str(row["n"]) + (f" ({', '.join(others)})" if others else "")
+def arrow(metric: str) -> str:
+    """Which way a metric is better."""
+    return "↓" if metric in LOWER_IS_BETTER else "↑"
 
 
-def _si(value: float) -> str:
-    if math.isnan(value):
-        return "nan"
-    for unit, scale in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g}{unit}"
-    return f"{value:.0f}"
+def results_document(frame: pd.DataFrame) -> Document:
+    """What is printed of :func:`results_frame`."""
+    shown = short_frame(frame).reset_index()
+    if not frame.empty:
+        shown["rank"] = ["" if pd.isna(rank) else str(rank) for rank in shown["rank"]]
+    return Document(
+        title="All results",
+        lines=frame.attrs["groups"],
+        tables=[shown],
+        notes=frame.attrs["notes"],
+        frame=frame,
+        if_empty="no runs yet: 'ganbench run --model sagan' makes one",
+        about={"groups": frame.attrs["groups"]},
+    )

@@ -118,8 +118,16 @@ def _walk(folder: Path, prefix: str, above: frozenset[tuple[int, int]]) -> Itera
             if entry.is_dir() and not _is_picture(entry.name):
                 yield from _walk(folder / entry.name, f"{name}/", above | {here})
             else:
-                seen = entry.stat(follow_symlinks=os.path.exists(entry.path))  # noqa: PTH110
+                seen = _status(entry)
                 yield name, seen.st_size, seen.st_mtime_ns
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result:
+    """Of the file; of a link that leads nowhere its own, for it is the reading of it that is to be told."""
+    try:
+        return entry.stat()
+    except FileNotFoundError:
+        return entry.stat(follow_symlinks=False)
 
 
 def _open_zip(path: Path) -> Tree:

@@ -72,10 +72,10 @@ class Evaluator:
         self._spec, self._data, self._device, self._say = spec, data, device, say
         evaluation = spec.evaluation
         network = make_extractor(extractor, evaluation.extractor, places, device)
-        split = reference_split(spec, data)
+        split = reference_split(evaluation, spec.dataset.name, data)
         chosen = select(split, evaluation.reference_samples)
         judge = extractor_facts(evaluation.extractor, network.card, metric_layers(network), "float32")
-        real = reference_facts(spec, split.name, len(chosen.images))
+        real = reference_facts(spec.dataset, spec.resolution, split.name, len(chosen.images))
         key = reference_key(judge, real, device)
         named = spec.dataset.fingerprint is not None
         self._statistics = Statistics(places.cache / "references", key, say) if named else Forgetful()

@@ -7,17 +7,18 @@ import torch
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError, UsageError
 from ganbench.evaluate.selection import select
-from ganbench.spec import RunSpec
+from ganbench.spec import EvaluationSpec, RunSpec
 
 
-def reference_split(spec: RunSpec, data: ImageData) -> ImageSplit:
-    """The split that the reference is drawn from. Raises MissingError for held-out images that there are not."""
-    if spec.evaluation.reference == "train":
+def reference_split(evaluation: EvaluationSpec, name: str, data: ImageData) -> ImageSplit:
+    """The split of the data set ``name`` that the reference is drawn from.
+
+    Raises MissingError for held-out images that there are not.
+    """
+    if evaluation.reference == "train":
         return data.train
     if data.held_out is None:
-        raise MissingError(
-            f"{spec.dataset.name} has no held-out images to be the reference: set evaluation.reference=train"
-        )
+        raise MissingError(f"{name} has no held-out images to be the reference: set evaluation.reference=train")
     return data.held_out
 
 
@@ -33,7 +34,7 @@ def check_feasible(spec: RunSpec, data: ImageData) -> None:
         raise UsageError("evaluation.metrics lacks fid, by which the best checkpoint is chosen: add it")
     for count in (evaluation.samples, evaluation.count_selecting):
         evaluation.check(count, "samples per evaluation", evaluation.metrics)
-    split = reference_split(spec, data)
+    split = reference_split(evaluation, spec.dataset.name, data)
     used = min(len(split), evaluation.reference_samples or len(split))
     evaluation.check(used, f"images in the split '{split.name}' of {spec.dataset.name}", evaluation.metrics)
     floor = floor_split(spec, data)

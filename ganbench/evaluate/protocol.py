@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ganbench.api import ExtractorCard
-from ganbench.spec import EvaluationSpec, ExtractorChoice, MetricSettings, RunSpec
+from ganbench.spec import DatasetChoice, EvaluationSpec, ExtractorChoice, MetricSettings, RunSpec
 
 PROTOCOL_VERSION = 2
 """Raised whenever this harness would compute another score under the same settings."""
@@ -53,15 +53,16 @@ def extractor_facts(choice: ExtractorChoice, card: ExtractorCard, layers: dict[s
     }
 
 
-def reference_facts(spec: RunSpec, split: str, count: int) -> dict[str, Any]:
-    """What a run's samples are scored against: ``count`` images of a split, drawn by a fixed rule."""
-    return {**spec.dataset.model_dump(mode="json"), "resolution": spec.resolution, "split": split, "count": count}
+def reference_facts(dataset: DatasetChoice, resolution: int, split: str, count: int) -> dict[str, Any]:
+    """What samples are scored against: ``count`` images of a data set's split, drawn by a fixed rule."""
+    return {**dataset.model_dump(mode="json"), "resolution": resolution, "split": split, "count": count}
 
 
 def sample_facts(spec: RunSpec, count: int) -> dict[str, Any]:
-    """How a run's samples are made."""
+    """How a run's samples are made: nothing that depends on the model but for the kind of weights, so that models
+    with labels and without stand in one table.
+    """
     evaluation: EvaluationSpec = spec.evaluation
-    labelled = f"{evaluation.labels}, of {spec.network_classes} classes" if spec.network_classes else "none"
     return {
         "count": count,
         "resolution": spec.resolution,
@@ -69,7 +70,7 @@ def sample_facts(spec: RunSpec, count: int) -> dict[str, Any]:
         "mode": "eval",
         "latents": "N(0, I)",
         "truncation": evaluation.truncation,
-        "labels": labelled,
+        "labels": f"{evaluation.labels}, where the generator takes labels",
         "quantisation": "uint8: round((x + 1) * 127.5)",
     }
 

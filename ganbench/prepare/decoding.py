@@ -102,11 +102,15 @@ class Decoder:
         return self._done > 0 and self._left * self._seconds / self._done > POOL_SECONDS
 
     def _start_pool(self) -> ProcessPoolExecutor:
-        plugins = [str(module.__file__) for name, module in sys.modules.items() if name.startswith("ganbench_plugin_")]
+        pickled = pickle.dumps(dict(self._splits))
+        # What a plug-in file defines can be unpickled only where that file was loaded.
+        plugins = [
+            str(module.__file__)
+            for name, module in sys.modules.items()
+            if name.startswith("ganbench_plugin_") and name.encode() in pickled
+        ]
         # By spawn: a fork of a process with threads may hang, and torch has threads.
-        return ProcessPoolExecutor(
-            self._workers, get_context("spawn"), _begin, (plugins, pickle.dumps(dict(self._splits)), self._resolution)
-        )
+        return ProcessPoolExecutor(self._workers, get_context("spawn"), _begin, (plugins, pickled, self._resolution))
 
     def _shared(self, pool: ProcessPoolExecutor, role: str, start: int, stop: int) -> Decoded:
         size = -(-(stop - start) // (PIECES * self._workers))
