@@ -192,20 +192,20 @@ def _read_json(path: Path) -> Any:
 
 def read_spec(folder: Path) -> RunSpec:
     """``spec.json`` of a run's folder. Raises StoreError where it is no spec of this version."""
-    return read_spec_file(folder / "spec.json")
+    return read_spec_file(folder / "spec.json", "move that folder away")
 
 
-def read_spec_file(path: Path) -> RunSpec:
-    """A spec as JSON. Raises StoreError where it is no spec of this version."""
+def read_spec_file(path: Path, mend: str = "give the spec.json of a run") -> RunSpec:
+    """A spec as JSON. Raises StoreError, with the mend, where it is no spec of this version."""
     try:
         return RunSpec.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}): move that folder away and run again") from error
+        raise StoreError(f"{path} cannot be read ({error.strerror}): {mend} and run again") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise StoreError(
-            f"{path} is not a spec of this version of ganbench ({where}: {first['msg'].lower()}): move that folder away"
+            f"{path} is not a spec of this version of ganbench ({where}: {first['msg'].lower()}): {mend}"
         ) from None
 
 
