@@ -55,8 +55,9 @@ def read_declaration(path: Path, model: type[F]) -> F:
 
 
 def _complaint(path: Path, model: type[BaseModel], error: ValidationError) -> str:
-    """One line for the first thing that pydantic found wrong."""
-    first = error.errors()[0]
+    """One line for the first thing that pydantic found wrong; a misspelt key before what is then missing."""
+    found = error.errors()
+    first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
     keys: Sequence[str | int] = first["loc"]
     where = _place(path, _line_of(path, keys))
     dotted = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
@@ -85,11 +86,14 @@ def _place(path: Path, line: int | None) -> str:
 
 def _line_of(path: Path, keys: Sequence[str | int]) -> int | None:
     """The line of a key, as far as a text search finds it: TOML's parser keeps no lines."""
-    word = str(keys[-1]) if keys and isinstance(keys[-1], str) else ""
-    if len(keys) > 1 and isinstance(keys[0], str) and isinstance(keys[1], int):
-        return _line_of_item(path, keys[0], keys[1], word)
+    words = [key for key in keys if isinstance(key, str)]
+    if len(keys) > 1 and isinstance(keys[1], int):
+        line = _line_of_item(path, words[0], keys[1], words[-1])
+        if line is not None:
+            return line
     lines = path.read_text(encoding="utf-8").splitlines()
-    return next((n for n, line in enumerate(lines, 1) if word and re.search(rf"\b{re.escape(word)}\b", line)), None)
+    having = (n for n, line in enumerate(lines, 1) if words and re.search(rf"\b{re.escape(words[-1])}\b", line))
+    return next(having, None)
 
 
 def _line_of_item(path: Path, array: str, index: int, word: str) -> int | None:

@@ -58,7 +58,8 @@ def _plan_row(
         resolved = _build(suite, row, profile, registry, book, overrides)
     except SizeError as error:
         if not _buildable_elsewhere(suite, row, registry, book):
-            raise UsageError(f"{_where(suite, row, str(error))}: {error.reason}, nor in any profile") from None
+            where = suite.where("rows", suite.rows.index(row), "attention_at")
+            raise UsageError(f"{where}: {error.reason}, nor has any profile of {suite.name} it") from None
         return PlannedRow(row, None, absent=error.reason)
     except GanbenchError as error:
         raise _blamed(suite, row, profile, registry, book, error) from None
@@ -81,7 +82,7 @@ def _buildable_elsewhere(suite: Suite, row: Row, registry: Registry, book: Recip
     for profile in reversed(suite.profiles):  # the largest comes last, and has most maps
         try:
             _build(suite, row, profile, registry, book, ())
-        except SizeError:
+        except GanbenchError:
             continue
         return True
     return False
@@ -159,23 +160,15 @@ def _example(suite: Suite) -> str:
     return str(Amount(counter=suite.matched, amount=amounts[suite.matched]))
 
 
-def with_data(planned: Sequence[PlannedRow], places: Places) -> list[PlannedRow]:
+def with_data(planned: Sequence[PlannedRow], places: Places, may_prepare: bool = True) -> list[PlannedRow]:
     """The plan with the fingerprints of data and weights, by which runs are known.
 
-    Raises MissingError where they are not at hand, UsageError where a row does not fit the data.
+    ``may_prepare`` is that of :func:`ganbench.loading.load_data`. Raises MissingError where data or weights are
+    not at hand, UsageError where a row does not fit the data.
     """
     return [
-        each if each.resolved is None else each.with_content(load_data(each.resolved, places)[0]) for each in planned
+        each
+        if each.resolved is None
+        else each.with_content(load_data(each.resolved, places, may_prepare=may_prepare)[0])
+        for each in planned
     ]
-
-
-def is_run_of(planned: RunSpec, stored: RunSpec) -> bool:
-    """Whether a stored run is what is planned, its seed apart; a fingerprint that the plan lacks may be any."""
-    dataset, extractor = stored.dataset, stored.evaluation.extractor
-    if planned.dataset.fingerprint is None:
-        dataset = dataset.model_copy(update={"fingerprint": None})
-    if planned.evaluation.extractor.weights_sha256 is None:
-        extractor = extractor.model_copy(update={"weights_sha256": None})
-    evaluation = stored.evaluation.model_copy(update={"extractor": extractor})
-    alike = {"dataset": dataset, "evaluation": evaluation, "seed": planned.seed}
-    return stored.model_copy(update=alike) == planned

@@ -74,6 +74,8 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
         entries |= found
     _settle_attention(draft, asked, entries["attention"])
     _settle_classification(draft, asked)
+    if draft.get("conditioning") == "none" and draft.get("fake_labels") == "empirical":
+        del draft["fake_labels"]  # no label is drawn at all, so that equal runs have equal specs
     spec = _validate(draft, str(recipe.path))
     _check_parts(spec, entries)
     from ganbench.combination import doubts

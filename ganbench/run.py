@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from ganbench.attempts import recorded_attempt
+from ganbench.batches import Batches
 from ganbench.checkpoint import Checkpoints
 from ganbench.combination import doubts
 from ganbench.cost import count_parameters
-from ganbench.data import Batches, ImageData
+from ganbench.data import ImageData
 from ganbench.environment import describe
 from ganbench.errors import GanbenchError
 from ganbench.evaluate.evaluator import Evaluation, Evaluator
@@ -59,12 +62,13 @@ def execute(
             spec,
             build_networks(spec, entries),
             build_objective(spec, entries),
-            Batches(data.train, spec.batch, spec.seed, device),
+            Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip),
             device,
         )
         evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device, places, progress.say)
         run = TrainingRun(trainer, evaluator, folder, progress)
-        status = run.execute()
+        with trainer.batches:
+            status = run.execute()
         write_json(folder.result, _result(run, status))
     except KeyboardInterrupt:
         raise Interrupted("interrupted: the same command goes on from the last checkpoint") from None
@@ -129,6 +133,7 @@ def _result(run: TrainingRun, status: str) -> dict[str, Any]:
         "counters": counters,
         "cost": {
             "evaluation_seconds": run.evaluation_seconds + sum(distinct.values()),
+            "data_wait_seconds": run.trainer.batches.waited_seconds,
             "images_per_second": counters["real_images"] / counters["train_seconds"],
             "peak_memory_bytes": _peak_memory(run.trainer.device),
             "flops_per_step": run.flops_per_step,
@@ -145,6 +150,11 @@ def _peak_memory(device: torch.device) -> int:
     """Bytes: of the device where it has its own memory, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss begins with the peak of the process that started this one
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))
+        if found is not None:
+            return 1024 * int(found[1])
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -119,6 +119,8 @@ def load_suite(book: RecipeBook, name: str) -> Suite:
 def _check_paper(suite: Suite, book: RecipeBook) -> None:
     if suite.paper is None:
         return
+    if suite.paper not in book.files("papers"):
+        raise UsageError(f"{suite.path}: {unknown('paper', suite.paper, book.files('papers'))}")
     paper = load_paper(book, suite.paper)
     for table in suite.paper_tables:
         if table not in paper.tables:

@@ -112,6 +112,7 @@ class TrainingRun:
             self.counters = Counters(**state["counters"])
             self.best, self.untrained = state["best"], state["untrained"]
             self.evaluation_seconds = state["evaluation_seconds"]
+            self.trainer.batches.waited_seconds = state["data_wait_seconds"]
             self.progress.say(f"going on from step {self.step} ({path})")
             return
         self._record_in(JSONLines(self.folder.metrics, 0), JSONLines(self.folder.timing, 0))
@@ -135,6 +136,7 @@ class TrainingRun:
             "best": self.best,
             "untrained": self.untrained,
             "evaluation_seconds": self.evaluation_seconds,
+            "data_wait_seconds": self.trainer.batches.waited_seconds,
             "metrics": {"sha256": metrics_sha256, "size": self.metrics.size},
             "timing": self.timing.size,
         }

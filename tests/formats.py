@@ -148,7 +148,7 @@ def mnist(root: Path, base: str = "MNIST", compressed: bool = True) -> tuple[Spl
         for kind, array in (("images-idx3", split.pixels), ("labels-idx1", split.labels.astype(np.uint8))):
             content, path = idx(array), folder / f"{name}-{kind}-ubyte"
             if compressed:
-                path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content))
+                path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(content, mtime=0))
             else:
                 path.write_bytes(content)
     return splits

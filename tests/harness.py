@@ -222,12 +222,16 @@ def assert_same_tensors(one: Any, other: Any, where: str = "") -> None:
 
 
 def assert_same_run(results: Path, undisturbed: Path) -> None:
+    """The only runs of two results folders are the same."""
+    assert_same_folder(run_folder(results), run_folder(undisturbed))
+
+
+def assert_same_folder(one: Path, other: Path) -> None:
     """Two finished runs of one spec: the same weights, averages, buffers, optimizers, rows, grids, scores."""
-    one, other = run_folder(results), run_folder(undisturbed)
     assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
     states = [load(newest(folder)) for folder in (one, other)]
     for state in states:
-        for measured in ("timing", "evaluation_seconds"):
+        for measured in ("timing", "evaluation_seconds", "data_wait_seconds"):
             del state[measured]
         del state["counters"]["train_seconds"]
         del state["untrained"]["facts"]["seconds"]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from ganbench.data import Batches, ImageData
+from ganbench.batches import Batches
+from ganbench.data import ImageData
 from ganbench.drafts import Draft, merge, nest
 from ganbench.errors import UsageError
 from ganbench.loading import load_data

@@ -60,6 +60,7 @@ def command(
     from ganbench.environment import choose_device
     from ganbench.evaluate.bank import sample_bank
     from ganbench.evaluate.sources.generators import class_labels
+    from ganbench.evaluate.watched import WatchedGenerator
     from ganbench.random import isolated
     from ganbench.sample_files import check_free, format_of, write_samples
 
@@ -70,7 +71,7 @@ def command(
     seed = generator.seed if seed is None else seed
     with isolated(seed, "sample"):
         bank = sample_bank(
-            generator.network,
+            WatchedGenerator(generator.network, "samples", count, lambda message: click.echo(message, err=True)),
             count=count,
             latent_dim=generator.latent_dim,
             num_classes=generator.num_classes,

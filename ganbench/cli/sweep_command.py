@@ -126,7 +126,7 @@ def _with_data(planned: list[PlannedRow], places: Places, dry_run: bool) -> list
     from ganbench.planning import with_data
 
     try:
-        return with_data(planned, places)
+        return with_data(planned, places, may_prepare=not dry_run)
     except MissingError as error:
         if not dry_run:
             raise

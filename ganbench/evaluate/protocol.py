@@ -59,9 +59,10 @@ def reference_facts(dataset: DatasetChoice, resolution: int, split: str, count: 
 
 
 def sample_facts(spec: RunSpec, count: int) -> dict[str, Any]:
-    """How a run's samples are made."""
+    """How a run's samples are made: nothing that depends on the model but for the kind of weights, so that models
+    with labels and without stand in one table.
+    """
     evaluation: EvaluationSpec = spec.evaluation
-    labelled = f"{evaluation.labels}, of {spec.network_classes} classes" if spec.network_classes else "none"
     return {
         "count": count,
         "resolution": spec.resolution,
@@ -69,7 +70,7 @@ def sample_facts(spec: RunSpec, count: int) -> dict[str, Any]:
         "mode": "eval",
         "latents": "N(0, I)",
         "truncation": evaluation.truncation,
-        "labels": labelled,
+        "labels": f"{evaluation.labels}, where the generator takes labels",
         "quantisation": "uint8: round((x + 1) * 127.5)",
     }
 

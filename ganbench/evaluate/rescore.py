@@ -56,6 +56,8 @@ def evaluate(request: Request) -> dict[str, Any]:
     """
     _check(request)
     run = open_run(request.wanted, request.device) if request.wanted.kind == "run" else None
+    if run is not None and run.diverged and request.wanted.checkpoint in (None, "final"):
+        request.say(f"the run diverged: this is step {run.stored.step}, the last that was kept, and no final result")
     settings, entry = _settings(request, run)
     network = make_extractor(entry, settings.extractor, request.places, request.device)
     subject = _subject(request, run, settings)

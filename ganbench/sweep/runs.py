@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from ganbench.errors import StoreError
 from ganbench.store import RunFolder
 from ganbench.suites import PlannedRow
 from ganbench.sweep.executor import Handle
@@ -90,7 +91,7 @@ def tail(path: Path) -> list[str]:
 def swept_runs(planned: Sequence[PlannedRow], results: Path) -> list[SweptRun]:
     """The runs of a plan, in the order in which they are started: the first seed of every row, then the second.
 
-    Raises StoreError where a folder holds something else than its run.
+    A run whose folder holds something else, such as a result of an older version, has failed from the start.
     """
     runs = [
         SweptRun(each.row.name, spec.seed, RunFolder(results, spec))
@@ -98,8 +99,12 @@ def swept_runs(planned: Sequence[PlannedRow], results: Path) -> list[SweptRun]:
         for each, spec in seeds
     ]
     for run in runs:
-        result = run.folder.finished()
-        run.begun = result is not None or run.folder.metrics.exists()
+        run.begun = run.folder.metrics.exists()
+        try:
+            result = run.folder.finished()
+        except StoreError as error:
+            run.state, run.message = "failed", str(error)
+            continue
         if result is not None:
             run.take(result)
     return runs

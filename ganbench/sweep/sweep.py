@@ -13,10 +13,7 @@ from ganbench.sweep.runs import SweptRun, swept_runs
 
 
 class Sweep:
-    """The runs of a plan in a results folder; those that have a result are known as done from the start.
-
-    Raises StoreError where the folder holds something else in the place of a run.
-    """
+    """The runs of a plan in a results folder; those that have a result are known as done from the start."""
 
     def __init__(self, suite: Suite, profile: str, planned: Sequence[PlannedRow], results: Path) -> None:
         self.suite, self.profile, self.planned = suite, profile, planned
@@ -34,13 +31,13 @@ class Sweep:
         return [run for run in self.runs if run.row == name]
 
     def images(self) -> float | None:
-        """Real images that the runs without a result will show their D; None where a budget does not say."""
-        counts = [images(run.folder.spec) for run in self.runs if not run.done]
+        """Real images that the runs to be done will show their D; None where a budget does not say."""
+        counts = [images(run.folder.spec) for run in self.runs if run.open]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     def seconds(self, runs: Sequence[SweptRun]) -> tuple[float, int]:
-        """Of those that have no result, one after the other; and how many of them have no like run on record."""
-        each = [self.estimator.seconds(run.folder.spec) for run in runs if not run.done]
+        """Of those that are to be done, one after the other; and how many of them have no like run on record."""
+        each = [self.estimator.seconds(run.folder.spec) for run in runs if run.open]
         return sum(seconds for seconds in each if seconds is not None), each.count(None)
 
     def summary(self, slots: int) -> Iterator[str]:
@@ -65,12 +62,15 @@ class Sweep:
         if each.absent:
             return f"not in this profile: {each.absent}"
         runs = self.of_row(each.row.name)
-        begun = sum(run.begun and not run.done for run in runs)
-        parts = [f"{len(runs)} runs of {each.specs[0].budget}", f"{sum(run.done for run in runs)} done"]
-        parts += [f"{begun} half done"] if begun else []
-        seconds, unknown = self.seconds(runs)
-        if any(not run.done for run in runs):
-            parts.append(_spoken_estimate(seconds, unknown))
+        counts = {
+            "done": sum(run.done for run in runs),
+            "half done": sum(run.begun and run.open for run in runs),
+            "failed": sum(run.state == "failed" for run in runs),
+        }
+        parts = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} of {each.specs[0].budget}"]
+        parts += [f"{count} {what}" for what, count in counts.items() if count or what == "done"]
+        if any(run.open for run in runs):
+            parts.append(_spoken_estimate(*self.seconds(runs)))
         return ", ".join(parts)
 
     def outcome(self) -> Iterator[str]:
@@ -80,6 +80,9 @@ class Sweep:
             states = [run.state for run in self.of_row(each.row.name)]
             counts = [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
             yield f"{each.row.name:<{width}}  {', '.join(counts) or f'not in this profile: {each.absent}'}"
+        for run in self.runs:
+            if run.state == "failed":
+                yield f"{run.name} failed: {run.message}"
 
     def describe(self) -> dict[str, Any]:
         """As JSON."""

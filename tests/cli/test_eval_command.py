@@ -104,6 +104,15 @@ def test_a_checkpoint_between_and_an_interrupted_run(run: Path) -> None:
     assert between["scores"]["fcd"] != row["fcd_32"]
 
 
+def test_a_run_that_diverged_has_a_last_step_and_no_final_result(run: Path) -> None:
+    result = json.loads((run / "result.json").read_text())
+    (run / "result.json").write_text(json.dumps({**result, "status": "diverged"}))
+    done = evaluate(run, "--json")
+    assert done.json["source"]["step"] == 6
+    assert done.err == "the run diverged: this is step 6, the last that was kept, and no final result\n"
+    assert evaluate(run, "--checkpoint", "best").err == ""
+
+
 def test_every_choice_is_another_protocol(run: Path, folders: Path) -> None:
     choices: list[list[str | Path]] = [
         [],
@@ -272,6 +281,18 @@ def test_a_third_partys_generator(monkeypatch: pytest.MonkeyPatch) -> None:
     complaint(evaluate("thirdparty:grey", *settings), 3, "[20, 1, 8, 8]")
     refused = evaluate("thirdparty:stripes", "--against", PLUGINS, *settings[2:])
     complaint(refused, 3, "holds no picture")
+
+
+def test_who_waits_is_told_how_far_it_is(run: Path, folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ganbench.evaluate.watched.SECONDS", 0.0)
+    done = evaluate(run, "--against", folders / "real", *SMALL, "--json")
+    assert done.json["n"] == 32
+    assert done.err.splitlines() == [
+        "samples: 32 of 32",
+        f"pictures of {folders / 'real'}: 12 of 12",
+        "features of the reference: 12 of 12",
+        "features of the samples: 32 of 32",
+    ]
 
 
 def test_a_run_whose_record_cannot_be_kept(run: Path) -> None:

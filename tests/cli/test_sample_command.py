@@ -15,6 +15,7 @@ import torch
 from harness import PLUGINS, TOY_PLUGIN, Outcome, call, digest, load, newest, run_folder, tree
 from PIL import Image
 
+from ganbench.checkpoint import Checkpoints
 from ganbench.evaluate.bank import quantise
 from ganbench.networks import build_networks
 from ganbench.registry import Registry
@@ -246,6 +247,23 @@ def test_a_damaged_checkpoint_is_never_loaded(damage: str, sagan: Path, tmp_path
     refused = sample(tmp_path / "run", "-n", "1", "--out", tmp_path / "out")
     complaint(refused, 3, path, "damaged", "--checkpoint")
     assert sample(tmp_path / "run", "--checkpoint", "4", "-n", "1", "--out", tmp_path / "out").code == 0
+
+
+@pytest.mark.parametrize("command", ["sample", "eval"])
+def test_a_generator_whose_images_are_not_finite(command: str, sagan: Path, tmp_path: Path) -> None:
+    shutil.copytree(sagan, tmp_path / "run")
+    checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
+    path = newest(tmp_path / "run")
+    state = load(path)
+    for weight in state["trainer"]["ema"].values():
+        if weight.is_floating_point():
+            weight.fill_(torch.nan)
+    checkpoints.save("step", int(path.stem[-9:]), state)
+    more = ("-n", "2", "--out", tmp_path / "out") if command == "sample" else ()
+    refused = call(command, tmp_path / "run", "--plugin", TOY_PLUGIN, "--device", "cpu", *more)
+    complaint(refused, 1, "not finite", "--checkpoint")
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "run" / "evaluations").exists()
 
 
 def test_nothing_is_overwritten(sagan: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ganbench.errors import UsageError
 from ganbench.evaluate.sources.third_party import LATENT_DIM, ThirdParty, names_callable
 from ganbench.registry import Registry
 from ganbench.resolve import Resolved, reopen
-from ganbench.store import read_spec
+from ganbench.store import read_result, read_spec
 from ganbench.stored_generator import StoredGenerator, Weights, find_run, load_generator
 
 
@@ -40,6 +40,11 @@ class OpenedRun:
     folder: Path
     resolved: Resolved
     stored: StoredGenerator
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its result says so. Raises StoreError for a result that cannot be read."""
+        return (self.folder / "result.json").exists() and read_result(self.folder)["status"] == "diverged"
 
     @property
     def generator(self) -> NamedGenerator:

@@ -353,9 +353,9 @@ GREY, CLOTHES = "MNIST/raw/train-images-idx3-ubyte.gz", "FashionMNIST/raw/t10k-i
 NINETEEN, TENTH = formats.idx(np.zeros(19, np.uint8)), formats.idx(np.zeros((10, 28, 28), np.uint8))[:-1]
 BROKEN = [
     # name, file, its new content, in the message
-    ("mnist", "MNIST/raw/train-labels-idx1-ubyte.gz", gzip.compress(NINETEEN), "20 images and 19 labels"),
+    ("mnist", "MNIST/raw/train-labels-idx1-ubyte.gz", gzip.compress(NINETEEN, mtime=0), "20 images and 19 labels"),
     ("mnist", GREY, b"text", "cannot be read: Not a gzipped file"),
-    ("mnist", GREY, gzip.compress(b"text"), "no IDX file of bytes"),
+    ("mnist", GREY, gzip.compress(b"text", mtime=0), "no IDX file of bytes"),
     ("fashion-mnist", CLOTHES, TENTH, "has 7839 bytes, not those of"),
     ("stl10", "stl10_binary/unlabeled_X.bin", bytes(27648 + 5), "5 bytes beyond 1 whole images"),
     ("svhn", "svhn/train_32x32.mat", b"text", "cannot be read as a MATLAB file"),
