@@ -68,11 +68,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "CLEAN_RESIZE",
     "AbsentError",
     "Architecture",
     "ArrayImages",
     "Augmentation",
-    "CLEAN_RESIZE",
     "Combination",
     "Condition",
     "DatasetCard",

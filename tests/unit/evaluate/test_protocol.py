@@ -31,7 +31,7 @@ def of(spec: RunSpec, count: int = 5000, families: tuple[str, ...] | None = None
         evaluation,
         families or evaluation.metrics,
         extractor_facts(evaluation.extractor, CARD, LAYERS, "float32"),
-        reference_facts(spec, "train", 900),
+        reference_facts(spec.dataset, spec.resolution, "train", 900),
         sample_facts(spec, count),
     )
 
@@ -143,7 +143,9 @@ def test_fewer_samples_are_another_protocol(spec: RunSpec) -> None:
 def test_a_reference_is_keyed_by_content_extractor_and_versions(spec: RunSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     def key(card: ExtractorCard = CARD, count: int = 900, device: str = "cpu") -> str:
         judge = extractor_facts(spec.evaluation.extractor, card, LAYERS, "float32")
-        return identity(reference_key(judge, reference_facts(spec, "train", count), torch.device(device)))
+        return identity(
+            reference_key(judge, reference_facts(spec.dataset, spec.resolution, "train", count), torch.device(device))
+        )
 
     keys = {
         key(),
