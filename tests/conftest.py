@@ -29,6 +29,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is made once for all tests meets no statistics that another version left in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of the user's shell counts, and what a command leaves lies in a temporary folder."""

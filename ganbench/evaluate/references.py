@@ -22,6 +22,9 @@ from ganbench.errors import StoreError
 from ganbench.spec import canonical
 from ganbench.store import write_atomically
 
+STATISTICS_VERSION = 2
+"""Part of every key; raised whenever what is kept has another form or is computed otherwise."""
+
 Arrays = dict[str, Tensor]
 
 
@@ -38,7 +41,7 @@ class Statistics:
 
     def get(self, what: str, compute: Callable[[], Arrays]) -> Arrays:
         """The arrays called ``what``: from their file if that is whole, else computed and kept."""
-        key = canonical({**self._key, "what": what})
+        key = canonical({**self._key, "what": what, "statistics_version": STATISTICS_VERSION})
         path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npz"
         if path.exists():
             try:

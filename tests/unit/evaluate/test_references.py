@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ganbench.evaluate.references import Statistics
+from ganbench.evaluate.references import STATISTICS_VERSION, Statistics
 
 KEY = {"reference": {"fingerprint": "abc", "count": 5}, "extractor": {"weights_sha256": "0" * 64}}
 
@@ -66,6 +66,12 @@ def test_another_reference_is_another_file(other: dict[str, Any], tmp_path: Path
     assert found["mean"].tolist() == [1]
     assert kept_in(tmp_path).get("other", lambda: {"mean": torch.zeros(1)})["mean"].tolist() == [0]
     assert len(list((tmp_path / "references").iterdir())) == 3
+
+
+def test_what_another_version_kept_is_not_met(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept_in(tmp_path).get("features", lambda: {"mean": torch.ones(1)})
+    monkeypatch.setattr("ganbench.evaluate.references.STATISTICS_VERSION", STATISTICS_VERSION + 1)
+    assert_equal(kept_in(tmp_path).get("features", arrays))
 
 
 def test_a_file_under_the_name_of_another_is_not_taken_for_it(tmp_path: Path) -> None:
@@ -151,5 +157,6 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
 def test_the_file_says_what_it_is_of(tmp_path: Path) -> None:
     kept_in(tmp_path).get("features", arrays)
     with np.load(the_file(tmp_path), allow_pickle=False) as file:
-        assert json.loads(file["key"].tobytes()) == {**KEY, "what": "features"}
+        told = json.loads(file["key"].tobytes())
+    assert told == {**KEY, "what": "features", "statistics_version": STATISTICS_VERSION}
     assert the_file(tmp_path).suffix == ".npz"
