@@ -88,11 +88,12 @@ def test_on_disk(model: str, undisturbed: RunOf) -> None:
     best = result["best_step"]
     checkpoints = {f"checkpoints/step-{step:09d}.pt" for step in (4, 6)} | {f"checkpoints/best-{best:09d}.pt"}
     grids = {f"samples/step-{step:09d}.png" for step in (0, 2, 4, 6)}
-    records = {"spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "result.json", "run.lock"}
+    records = {"spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "attempts.jsonl", "result.json", "run.lock"}
     assert set(tree(folder)) == records | checkpoints | {f"{name}.sha256" for name in checkpoints} | grids
     assert_whole(folder)
-    last = max(folder.rglob("*"), key=lambda path: path.stat().st_mtime_ns if path.is_file() else 0)
-    assert last.name == "result.json"
+    written = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    del written["attempts.jsonl"]  # which tells how the attempt ended
+    assert max(written, key=written.__getitem__) == "result.json"
     for grid in grids:
         assert (folder / grid).read_bytes().startswith(b"\x89PNG")
 
@@ -301,7 +302,8 @@ def test_every_recipe_resolves_in_every_profile(model: str, profile: str, tmp_pa
 def test_what_is_not_at_hand_cannot_be_run(profile: str, tmp_path: Path) -> None:
     refused = call("run", "--model", "sagan", "--profile", profile, "--results", tmp_path / "results")
     assert refused.code == 3
-    assert "unknown" in refused.complaint
+    assert "needs weights-inception-2015-12-05-6726825d.pth" in refused.complaint
+    assert "ganbench weights add" in refused.complaint
     assert not (tmp_path / "results").exists()
 
 
