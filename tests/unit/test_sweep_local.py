@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from ganbench.errors import StoreError
 from ganbench.sweep import local
+from ganbench.sweep.executor import Job
 from ganbench.sweep.local import LocalExecutor, local_executor
 
 
@@ -54,6 +57,16 @@ def test_what_the_user_has_set_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,GPU-a1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert environments(local_executor(torch.device("cuda"), None, 9)) == [("3", "6"), ("3", "GPU-a1")]
+
+
+def test_a_run_that_cannot_be_started_takes_no_slot(tmp_path: Path) -> None:
+    class Folder:
+        spec_file = log = tmp_path / "absent" / "log.txt"
+
+    executor = LocalExecutor(1, 1)
+    for _ in range(2):
+        with pytest.raises(StoreError, match="choose --results"):
+            executor.submit(Job(Folder(), ()))  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the leash")
