@@ -55,7 +55,9 @@ def test_nothing_changes_a_stored_spec(arguments: list[str], spec: Path) -> None
 
 
 def test_a_plug_in_that_is_not_given_is_told(spec: Path) -> None:
-    assert "thumbnail" in refused(spec, 2)
+    told = refused(spec, 3)
+    assert "thumbnail" in told
+    assert "--plugin" in told
 
 
 def change(spec: Path, key: str, value: object) -> None:
