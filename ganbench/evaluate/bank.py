@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganbench.errors import StoreError
+from ganbench.errors import EvaluationError, StoreError
 from ganbench.images import ImageFile, Images
 from ganbench.random import generator as draws_of
 
@@ -48,7 +48,12 @@ def evaluating(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def quantise(images: Tensor) -> Tensor:
-    """Float [-1, 1] to uint8 [0, 255]: round((x + 1) * 127.5), clamped."""
+    """Float [-1, 1] to uint8 [0, 255]: round((x + 1) * 127.5), clamped.
+
+    Raises EvaluationError for a value that is not finite: as a pixel it would pass for black.
+    """
+    if not bool(images.isfinite().all()):
+        raise EvaluationError("the generator's images are not finite: it has diverged; take another --checkpoint")
     return images.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import ganbench.evaluate.bank as module
-from ganbench.errors import StoreError
+from ganbench.errors import EvaluationError, StoreError
 from ganbench.evaluate.bank import Bank, evaluating, quantise, sample_bank
 from ganbench.images import ImageFile
 
@@ -62,6 +62,12 @@ def test_quantisation_is_the_inverse_of_what_training_sees() -> None:
     assert torch.equal(quantise(levels.float() * (2 / 255) - 1), levels)
     assert quantise(torch.tensor([-1.0, 1.0, -9.0, 9.0])).tolist() == [0, 255, 0, 255]
     assert quantise(torch.tensor([0.5], dtype=torch.bfloat16)).tolist() == [191]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_no_pixel(value: float) -> None:
+    with pytest.raises(EvaluationError, match="are not finite"):
+        quantise(torch.tensor([0.0, value]))
 
 
 def test_the_sampler_is_left_as_it_was() -> None:

@@ -26,6 +26,7 @@ from ganbench.errors import EvaluationError, MissingError, UsageError
 from ganbench.evaluate.features import extract, feature_layers, metric_layers
 from ganbench.evaluate.names import score_names
 from ganbench.evaluate.scoring import Reference
+from ganbench.images import ImageFile
 from ganbench.spec import DEFAULT_FAMILIES, MetricSettings
 from ganbench.zoo.dataset.digits import digits
 from ganbench.zoo.extractor.digits_classifier import CNNDigits
@@ -514,3 +515,18 @@ def test_features_do_not_depend_on_the_precision_of_training(reference, real):
     finally:
         torch.set_float32_matmul_precision("highest")
     assert torch.equal(found, expected)
+
+
+def test_a_file_of_images_is_read_a_batch_at_a_time(real, held_out, tmp_path, monkeypatch):
+    np.save(tmp_path / "real.npy", real.numpy())
+    np.save(tmp_path / "fake.npy", held_out.numpy())
+    expected = Reference(made(Exact), real, SETTINGS, batch=32).score(held_out).values
+    read = []
+    original = ImageFile._read
+    monkeypatch.setattr(
+        ImageFile, "_read", lambda self, into, first: read.append(len(into)) or original(self, into, first)
+    )
+    reference = Reference(made(Exact), ImageFile(tmp_path / "real.npy"), SETTINGS, batch=32)
+    assert reference.score(ImageFile(tmp_path / "fake.npy")).values == expected
+    assert max(read) == 32 * 3 * 32 * 32
+    assert sum(read) == real.numel() + held_out.numel()
