@@ -76,7 +76,10 @@ class Driver:
         """After a stop: done by a hair, or for the next time."""
         self.executor.collect(run.handle)
         run.state = "waiting"
-        self._pass_over(run)
+        try:
+            self._pass_over(run)
+        except StoreError as error:
+            self._fail(run, str(error))
 
     def _start_what_fits(self) -> None:
         now = time.monotonic()

@@ -39,7 +39,7 @@ class LocalExecutor:
 
     def submit(self, job: Job) -> _Running:
         """Start the run. Raises StoreError where its log cannot be written."""
-        slot = self._free.pop(0)
+        slot = self._free[0]
         command = [
             *(sys.executable, "-m", "ganbench.sweep.leash", str(os.getpid())),
             *(sys.executable, "-m", "ganbench", "run", "--spec", str(job.folder.spec_file), *job.arguments),
@@ -52,6 +52,7 @@ class LocalExecutor:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment(slot), process_group=0
             )
+        self._free.remove(slot)
         return _Running(process, slot)
 
     def _environment(self, slot: int) -> dict[str, str]:
