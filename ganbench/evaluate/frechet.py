@@ -11,7 +11,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from scipy import linalg
 from torch import Tensor
 
 from ganbench.errors import EvaluationError
@@ -26,7 +29,7 @@ class Gaussian(NamedTuple):
     mean: Tensor
     """[D]."""
     factor: Tensor
-    """A, [D, r] with r <= min(N, D): the covariance is A A^T."""
+    """A, [D, r] with r <= min(N, D): the covariance is A A^T. From :func:`fit` lower triangular where square."""
 
     @property
     def trace(self) -> float:
@@ -44,7 +47,10 @@ def fit(features: Tensor) -> Gaussian:
     values, vectors = torch.linalg.eigh(covariance)
     # What lies below the rounding of the largest is 0: a covariance of fewer dimensions than features.
     kept = values > values[-1] * size * torch.finfo(torch.float64).eps
-    return Gaussian(mean, vectors[:, kept] * values[kept].sqrt())
+    factor: Tensor = vectors[:, kept] * values[kept].sqrt()
+    if kept.all():
+        factor = torch.linalg.qr(factor.T).R.T  # has the same product, and multiplies faster
+    return Gaussian(mean, factor)
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,14 +59,15 @@ def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     Raises EvaluationError where they overflow.
     """
     mean = _mean(features)
-    covariance = torch.zeros(2 * [features.shape[1]], dtype=torch.float64)
+    covariance = np.zeros(2 * [features.shape[1]])
     for rows in torch.split(features, _ROWS):
-        centred = rows.double() - mean
-        covariance.addmm_(centred.T, centred)
+        centred: NDArray[np.float64] = (rows.double() - mean).numpy()
+        with np.errstate(over="ignore", invalid="ignore"):
+            covariance += centred.T @ centred  # numpy sees that it is symmetric, and computes one half
     covariance /= len(features) - 1
-    if not covariance.isfinite().all():
+    if not np.isfinite(covariance).all():
         raise EvaluationError("the features' covariance is not finite: the extractor or its weights are broken")
-    return mean, covariance
+    return mean, torch.from_numpy(covariance)
 
 
 def distance(features: Tensor, reference: Gaussian) -> float:
@@ -74,10 +81,23 @@ def distance(features: Tensor, reference: Gaussian) -> float:
     else:
         mean, covariance = moments(features)
         trace = float(covariance.trace())
-        product = reference.factor.T @ covariance @ reference.factor
-        shared = float(torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum())
+        shared = float(np.sqrt(_shared_eigenvalues(covariance, reference.factor).clip(min=0)).sum())
     apart = float((mean - reference.mean).square().sum())
     return apart + trace + reference.trace - 2 * shared
+
+
+def _shared_eigenvalues(covariance: Tensor, factor: Tensor) -> NDArray[np.float64]:
+    """The eigenvalues of A^T S A, with S symmetric [D, D] and the factor A [D, r]; float64 [r]."""
+    if not factor.shape[1]:
+        return np.zeros(0)
+    if factor.shape[0] == factor.shape[1] and torch.equal(factor, factor.tril()):
+        # LAPACK's way to L^T S L takes a quarter of the operations of two products. It wants columns one after
+        # another, as the transposed views have them, of which it takes the upper half.
+        product, _ = linalg.lapack.dsygst(covariance.T.numpy(), factor.T.numpy(), itype=2, lower=0)
+    else:
+        product = (factor.T @ covariance @ factor).numpy()
+    values: NDArray[np.float64] = linalg.eigvalsh(product, lower=False, check_finite=False)
+    return values
 
 
 def _mean(features: Tensor) -> Tensor:
