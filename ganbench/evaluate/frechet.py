@@ -29,7 +29,7 @@ class Gaussian(NamedTuple):
     mean: Tensor
     """[D]."""
     factor: Tensor
-    """A, [D, r] with r <= min(N, D): the covariance is A A^T. Lower triangular where it is square."""
+    """A, [D, r] with r <= min(N, D): the covariance is A A^T. From :func:`fit` lower triangular where square."""
 
     @property
     def trace(self) -> float:
@@ -88,10 +88,9 @@ def distance(features: Tensor, reference: Gaussian) -> float:
 
 def _shared_eigenvalues(covariance: Tensor, factor: Tensor) -> NDArray[np.float64]:
     """The eigenvalues of A^T S A, with S symmetric [D, D] and the factor A [D, r]; float64 [r]."""
-    size, rank = factor.shape
-    if not rank:
+    if not factor.shape[1]:
         return np.zeros(0)
-    if rank == size:
+    if factor.shape[0] == factor.shape[1] and torch.equal(factor, factor.tril()):
         # LAPACK's way to L^T S L takes a quarter of the operations of two products. It wants columns one after
         # another, as the transposed views have them, of which it takes the upper half.
         product, _ = linalg.lapack.dsygst(covariance.T.numpy(), factor.T.numpy(), itype=2, lower=0)

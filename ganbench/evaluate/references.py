@@ -22,7 +22,7 @@ from ganbench.errors import StoreError
 from ganbench.spec import canonical
 from ganbench.store import write_atomically
 
-STATISTICS_VERSION = 2
+STATISTICS_VERSION = 3
 """Part of every key; raised whenever what is kept has another form or is computed otherwise."""
 
 Arrays = dict[str, Tensor]

@@ -113,6 +113,13 @@ def test_a_factor_makes_the_covariance(count: int) -> None:
     assert torch.equal(factor, factor.tril()) == (count > 64)  # 64 images span 63 dimensions
 
 
+def test_any_factor_of_the_covariance_will_do() -> None:
+    fake, fitted = draw(200, 64), fit(draw(300, 64, seed=1))
+    turn = torch.linalg.qr(torch.randn(64, 64, generator=generator(0, "turn"), dtype=torch.float64)).Q
+    turned = fitted._replace(factor=fitted.factor @ turn)
+    assert distance(fake, turned) == pytest.approx(distance(fake, fitted), rel=1e-9)
+
+
 @pytest.mark.parametrize("count", [10, 100])
 def test_what_overflows_is_an_error(count: int) -> None:
     features = draw(count, 64) * 1e300
