@@ -17,6 +17,8 @@ DEVICE_SHARE = 0.25
 """Of a GPU's free memory: what a training set may take to be held there whole."""
 FILE_BYTES = 256 * 2**20
 """Up to this size a file is read whole into the memory of a device that shares the process's."""
+WHOLE = slice(None)
+"""All images of a batch."""
 _PIECE_BYTES = 64 * 2**20
 """Read at a time of a file that is loaded whole."""
 
@@ -36,11 +38,11 @@ class Plan:
 
     An epoch's permutation is drawn anew from (seed, epoch), so no image repeats within an epoch. A batch that
     spans two epochs takes the rest of one and the start of the next. With ``flip`` each image of a batch is
-    mirrored with chance 1/2.
+    mirrored with chance 1/2. ``part`` says which images of every batch are wanted: a rank's, where several share it.
     """
 
-    def __init__(self, size: int, batch: int, seed: int, flip: bool) -> None:
-        self._size, self._batch, self._seed, self._flip = size, batch, seed, flip
+    def __init__(self, size: int, batch: int, seed: int, flip: bool, part: slice) -> None:
+        self._size, self._batch, self._seed, self._flip, self._part = size, batch, seed, flip, part
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def _permutation(self, epoch: int) -> Tensor:
@@ -50,7 +52,7 @@ class Plan:
         return self._order
 
     def index(self, step: int) -> Tensor:
-        """The images of a batch: int64 [B], on the CPU."""
+        """The images of the part of a batch: int64 [B], on the CPU."""
         position, end = step * self._batch, (step + 1) * self._batch
         pieces = []
         while position < end:
@@ -58,7 +60,7 @@ class Plan:
             count = min(self._size - offset, end - position)
             pieces.append(self._permutation(epoch)[offset : offset + count])
             position += count
-        return torch.cat(pieces)
+        return torch.cat(pieces)[self._part]
 
     def shown(self, step: int, images: Tensor) -> Tensor:
         """A batch's images uint8 [B, 3, R, R] as they are shown, in channels-last order.
@@ -66,8 +68,8 @@ class Plan:
         They are moved while they are bytes, by whole images and planes: several times as fast as one by one.
         """
         if self._flip:
-            mirrored = torch.randint(2, (self._batch,), generator=generator(self._seed, "flip", step))
-            sides = torch.arange(self._batch) + mirrored * self._batch
+            mirrored = torch.randint(2, (self._batch,), generator=generator(self._seed, "flip", step))[self._part]
+            sides = torch.arange(len(images)) + mirrored * len(images)
             images = torch.cat([images, images.flip(3)]).index_select(0, sides.to(images.device))
         return torch.stack(images.unbind(1), dim=-1).permute(0, 3, 1, 2)
 
@@ -141,7 +143,8 @@ class Batches:
 
     They are held on the device whole where they take no more than ``room`` bytes (None: :func:`room_for`),
     else gathered by a thread, the next batch before it is asked for. With ``flip`` each image is mirrored with
-    chance 1/2 every time it is shown. A context manager: the thread ends with the block.
+    chance 1/2 every time it is shown. Of every batch the ``part`` is given, B images, drawn as those of the whole.
+    A context manager: the thread ends with the block.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class Batches:
         device: torch.device,
         *,
         flip: bool = False,
+        part: slice = WHOLE,
         room: float | None = None,
     ) -> None:
         self.labels = split.labels
@@ -160,7 +164,7 @@ class Batches:
         """From asking for a batch to having it, over all batches; on CUDA, to having queued its transfer."""
         room = room_for(split.images, device) if room is None else room
         source = _Held if math.prod(split.images.shape) <= room else _Prefetched
-        self._plan = Plan(len(split), batch, seed, flip)
+        self._plan = Plan(len(split), batch, seed, flip, part)
         self._source: _Held | _Prefetched = source(split, self._plan, device)
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:

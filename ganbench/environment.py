@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -38,10 +39,23 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def choose_device(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:1`` as a device. Raises UsageError for one that is not here."""
+def choose_device(name: str, world: int = 1) -> torch.device:
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:1`` as a device; of several ranks each has the GPU of its number.
+
+    Raises UsageError for a device that is not here, and for one GPU where several are needed.
+    """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if world > 1 and name.startswith("cuda:"):
+        raise UsageError(f"--device {name} is one GPU, and {world} ranks have one each: use --device cuda")
+    if world > 1 and name == "cuda":
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+        if here > torch.cuda.device_count():
+            raise UsageError(
+                f"{here} ranks on this machine need a GPU each, and it has {torch.cuda.device_count()}: lower --gpus, "
+                "or use --device cpu"
+            )
+        name = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         device = torch.device(name)
     except RuntimeError:

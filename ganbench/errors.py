@@ -11,12 +11,15 @@ class GanbenchError(Exception):
     """A failure that is told in one line: the message says what is wrong and how to mend it."""
 
     exit_code = FAILED
+    alike = False
+    """Whether all ranks of a run meet it alike, so that the first tells it for all."""
 
 
 class UsageError(GanbenchError):
     """The user asked for something that does not exist or cannot be combined (exit code 2)."""
 
     exit_code = USAGE
+    alike = True
 
 
 class SizeError(UsageError):

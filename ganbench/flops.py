@@ -27,7 +27,8 @@ _MAPPING: dict[Any, Callable[..., int]] = {torch.ops.aten.mv: _matrix_vector, to
 
 
 def count_step(trainer: Trainer) -> int:
-    """FLOPs of one step (n_dis updates of D, one of G), forward and backward; a multiply-add is two.
+    """FLOPs of one step (n_dis updates of D, one of G), forward and backward, on the trainer's part of the batch;
+    a multiply-add is two.
 
     The mean over steps: a regularizer adds what a step with it costs more than one without, over its
     interval, rounded to a whole number. Counted on a copy, so that nothing of the run moves. Normalization,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from ganbench.classification import Classification
 from ganbench.registry import Entry
@@ -13,7 +13,12 @@ from ganbench.resolve import instantiate
 from ganbench.spec import RunSpec
 
 if TYPE_CHECKING:
-    from ganbench.api import Augmentation, Loss
+    from ganbench.api import Augmentation, Loss, RelativisticLoss
+
+
+def is_relativistic(loss: object) -> TypeGuard[RelativisticLoss]:
+    """Whether G's term needs what D says of real images."""
+    return bool(getattr(loss, "needs_real", False))
 
 
 @dataclass(frozen=True)

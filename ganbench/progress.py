@@ -105,6 +105,22 @@ class BarProgress:
         self._bar.console.print(message, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+class SilentProgress:
+    """Says nothing: of a rank that is not the first."""
+
+    def __enter__(self) -> SilentProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def update(self, status: Status) -> None:
+        """Nothing."""
+
+    def say(self, message: str) -> None:
+        """Nothing."""
+
+
 def progress_for_stderr() -> Progress:
     """A bar where stderr is a terminal, lines where it is not."""
     return BarProgress() if sys.stderr.isatty() else LineProgress()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ganbench.penalty import DiscriminatorUpdate
 from ganbench.random import generator
+from ganbench.rank_draws import sliced_draws
 
 if TYPE_CHECKING:
     from ganbench.api import Regularizer
@@ -47,5 +48,6 @@ class Regularizers(nn.Module):
         for name, regularizer, weight, interval in self.parts:
             if step % interval == 0:
                 own = replace(update, draws=generator(self._seed, f"regularizer-{name}", step))
-                total = total + interval * weight * regularizer(own)
+                with sliced_draws(len(update.real)):
+                    total = total + interval * weight * regularizer(own)
         return total

@@ -169,6 +169,13 @@ def _check_parts(spec: RunSpec, entries: Mapping[str, Entry]) -> None:
         )
     if spec.conditioning != "none" and spec.num_classes == 0:
         raise UsageError(f"conditioning '{spec.conditioning}' needs classes: set --num-classes, or --conditioning none")
+    if spec.batch % spec.world:
+        raise UsageError(
+            f"a batch of {spec.batch} cannot be shared by {spec.world} ranks: choose a multiple of {spec.world} with "
+            "--batch"
+        )
+    if spec.sync_bn and spec.world == 1:
+        raise UsageError("sync_bn joins the statistics of several ranks, and there is one: add --gpus, or leave it out")
     extractor = entries.get("evaluation.extractor")
     sizes = extractor.load().card.resolutions if extractor is not None else None
     if sizes is not None and spec.resolution not in sizes:

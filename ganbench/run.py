@@ -8,12 +8,14 @@ import resource
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ganbench import ranks
 from ganbench.attempts import recorded_attempt
 from ganbench.batches import Batches
 from ganbench.checkpoint import Checkpoints
@@ -23,10 +25,10 @@ from ganbench.data import ImageData
 from ganbench.environment import describe
 from ganbench.errors import GanbenchError
 from ganbench.evaluate.evaluator import Evaluation, Evaluator
-from ganbench.networks import build_networks
+from ganbench.networks import Networks, build_networks
 from ganbench.objective import build_objective
 from ganbench.places import Places
-from ganbench.progress import Progress
+from ganbench.progress import Progress, SilentProgress
 from ganbench.registry import Entry
 from ganbench.spec import RunSpec
 from ganbench.store import RESULT_SCHEMA, RunFolder, file_sha256, write_json
@@ -51,55 +53,67 @@ def execute(
     places: Places,
     deterministic: bool = False,
 ) -> dict[str, Any]:
-    """Train and score one spec in its claimed folder; returns the result with its path.
+    """Train and score one spec in its claimed folder; returns the result with its path, on every rank.
 
     Raises Interrupted when told to stop; an unexpected error is recorded in ``failure.json`` and raised.
     """
-    write_json(folder.path / "env.json", describe(device, deterministic, entries, doubts(spec, entries)))
-    folder.failure.unlink(missing_ok=True)
+    if ranks.leads():
+        write_json(folder.path / "env.json", describe(device, deterministic, entries, doubts(spec, entries)))
+        folder.failure.unlink(missing_ok=True)
     try:
+        networks = build_networks(spec, entries)
+        if spec.sync_bn:
+            networks = Networks(*map(ranks.with_common_statistics, networks))
         trainer = Trainer(
             spec,
-            build_networks(spec, entries),
+            networks,
             build_objective(spec, entries),
-            Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip),
+            Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip, part=ranks.part()),
             device,
         )
         evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device, places, progress.say)
         run = TrainingRun(trainer, evaluator, folder, progress)
         with trainer.batches:
             status = run.execute()
-        write_json(folder.result, _result(run, status))
+        result = _result(run, status)
+        if ranks.leads():
+            write_json(folder.result, result)
     except KeyboardInterrupt:
         raise Interrupted("interrupted: the same command goes on from the last checkpoint") from None
     except Interrupted:
         raise
     except Exception as error:
         trace = "" if isinstance(error, GanbenchError) else traceback.format_exc()
-        write_json(folder.failure, {"error": f"{type(error).__name__}: {error}", "traceback": trace})
+        if ranks.leads():
+            write_json(folder.failure, {"error": f"{type(error).__name__}: {error}", "traceback": trace})
         raise
-    finished = folder.finished()
+    finished = ranks.by_first(folder.finished)
     assert finished is not None
     return finished
 
 
-def _score_best(run: TrainingRun) -> Evaluation:
-    """The best checkpoint, on samples other than those it was chosen by."""
+def _load_best(run: TrainingRun) -> None:
+    """Make the best checkpoint's generator the one that is scored."""
     checkpoints = Checkpoints(run.folder.checkpoints)
     path = checkpoints.path("best", run.best["step"])
     state = checkpoints.load(path)
     if state is None:
         raise GanbenchError(f"{path} is damaged or lost: delete {run.folder.path} and run again")
-    sampler = run.trainer.sampler
-    sampler.load_state_dict(state["generator"])
-    return run.evaluator.score_samples(sampler, "report")
+    run.trainer.sampler.load_state_dict(state["generator"])
+
+
+def _score_best(run: TrainingRun) -> Evaluation:
+    """The best checkpoint, on samples other than those it was chosen by."""
+    ranks.by_first(lambda: _load_best(run))  # scoring gives it to the other ranks
+    return run.evaluator.score_samples(run.trainer.sampler, "report")
 
 
 def _evaluations(run: TrainingRun, status: str) -> dict[str, Evaluation | None]:
     """What is reported: each generator is scored once, so the best that is the final one is not scored again."""
     final = run.evaluator.score_samples(run.trainer.sampler, "report") if status == "finished" else None
     same = final is not None and run.best["step"] == run.step
-    return {"final": final, "best": final if same else _score_best(run), "floor": run.evaluator.score_floor()}
+    best = final if same else _score_best(run)
+    return {"final": final, "best": best, "floor": ranks.by_first(run.evaluator.score_floor)}
 
 
 def _result(run: TrainingRun, status: str) -> dict[str, Any]:
@@ -170,14 +184,21 @@ def start(
 ) -> dict[str, Any] | None:
     """Run the folder's spec, go on with it, or return its result if it is done.
 
-    Returns None where another process is running it. Raises what :func:`execute` raises.
+    Returns None where another process is running it. Raises what :func:`execute` raises. Of several ranks all are
+    given the same; the first holds the folder.
     """
-    folder.create()
-    with folder.claimed() as mine:
-        if not mine:
-            return None
-        done = folder.finished()
-        if done is not None:
+    with ExitStack() as held:
+        mine, done = ranks.by_first(lambda: _claim(folder, held))
+        if done is not None or not mine:
             return done
-        with recorded_attempt(folder), progress:
-            return execute(folder.spec, data, entries, folder, device, progress, places, deterministic)
+        if ranks.leads():
+            held.enter_context(recorded_attempt(folder))
+        shown = held.enter_context(progress if ranks.leads() else SilentProgress())
+        return execute(folder.spec, data, entries, folder, device, shown, places, deterministic)
+
+
+def _claim(folder: RunFolder, held: ExitStack) -> tuple[bool, dict[str, Any] | None]:
+    """Whether the run is this process's for as long as ``held`` is, and its result if it is done."""
+    folder.create()
+    mine = held.enter_context(folder.claimed())
+    return mine, folder.finished() if mine else None

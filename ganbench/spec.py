@@ -197,6 +197,10 @@ class RunSpec(_Frozen):
     """Whether G's update uses the images that D's update drew, as DCGAN's code does."""
     ema: EMASpec | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
+    world: PositiveInt = 1
+    """Ranks that share every batch, a process and a GPU each."""
+    sync_bn: bool = False
+    """Whether batch norm's statistics are over the images of all ranks; else each rank has its own."""
     budget: Amount
     evaluation: EvaluationSpec
     seed: Annotated[int, Field(ge=0, lt=2**63)]
@@ -206,6 +210,11 @@ class RunSpec(_Frozen):
         if self.reuse_fakes and self.batch_g_factor != 1:
             raise ValueError("reuse_fakes needs batch_g_factor=1: G's update has only the images of D's")
         return self
+
+    @property
+    def bn_batch(self) -> int:
+        """Real, or generated, images of an update of D that batch norm's statistics are over."""
+        return self.batch if self.sync_bn else self.batch // self.world
 
     @property
     def batch_g(self) -> int:

@@ -104,6 +104,23 @@ class JSONLines:
         self._file.close()
 
 
+class UnwrittenLines(JSONLines):
+    """Rows that nobody keeps: those of a rank that does not write."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Forget the row."""
+
+    def sync(self) -> str:
+        """Nothing has to reach the disk."""
+        return ""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
     """The rows of a JSON-lines file and the number of lines that could not be read."""
     rows, torn = [], 0

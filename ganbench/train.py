@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ganbench import ranks
 from ganbench.budget import Counters
 from ganbench.checkpoint import KEPT, Checkpoints
 from ganbench.errors import INTERRUPTED, GanbenchError
@@ -20,7 +21,7 @@ from ganbench.evaluate.names import labelled
 from ganbench.flops import count_step
 from ganbench.progress import Progress, Status
 from ganbench.samples import write_grid
-from ganbench.store import JSONLines, RunFolder
+from ganbench.store import JSONLines, RunFolder, UnwrittenLines
 from ganbench.train_step import Trainer
 
 LOG_EVERY = 20
@@ -33,6 +34,7 @@ class Interrupted(GanbenchError):
     """The run was told to stop; it has a checkpoint of its last step."""
 
     exit_code = INTERRUPTED
+    alike = True
 
 
 class StopFlag:
@@ -60,7 +62,10 @@ class StopFlag:
 
 
 class TrainingRun:
-    """One run from its checkpoint, or from nothing, to the end of its budget."""
+    """One run from its checkpoint, or from nothing, to the end of its budget.
+
+    All its ranks go through it together; rank 0 alone reads and writes the folder.
+    """
 
     def __init__(
         self,
@@ -78,7 +83,7 @@ class TrainingRun:
         self.untrained: dict[str, Any] = {}
         """Scores and facts of the evaluation before the first step."""
         self.evaluation_seconds = 0.0
-        self.flops_per_step = count_step(trainer)
+        self.flops_per_step = count_step(trainer) * ranks.world()
         self._records = ExitStack()
         self._poison = torch.zeros((), device=trainer.device)
         self._score = ""
@@ -90,7 +95,22 @@ class TrainingRun:
         return self.counters.g_steps
 
     def _resume(self) -> None:
-        """Restore the newest undamaged checkpoint whose records are still there; else begin anew.
+        """Restore the newest whole checkpoint; else begin anew."""
+        state = ranks.by_first(self._newest)
+        if not ranks.leads():
+            self._record_in(UnwrittenLines(), UnwrittenLines())
+        if state is None:
+            first = self._evaluate()
+            self.untrained = {"scores": first.values, "facts": first.facts()}
+            return
+        self.trainer.load(state["trainer"])
+        self.counters = Counters(**state["counters"])
+        self.best, self.untrained = state["best"], state["untrained"]
+        self.evaluation_seconds = state["evaluation_seconds"]
+        self.trainer.batches.waited_seconds = state["data_wait_seconds"]
+
+    def _newest(self) -> dict[str, Any] | None:
+        """The newest undamaged checkpoint whose records are still there, with these opened behind what it knows.
 
         Those that are passed over go: they would be kept for newer than the ones that are made from now on.
         """
@@ -108,16 +128,10 @@ class TrainingRun:
                 self.checkpoints.discard(path)
                 continue
             self._record_in(metrics, JSONLines(self.folder.timing, state["timing"]))
-            self.trainer.load(state["trainer"])
-            self.counters = Counters(**state["counters"])
-            self.best, self.untrained = state["best"], state["untrained"]
-            self.evaluation_seconds = state["evaluation_seconds"]
-            self.trainer.batches.waited_seconds = state["data_wait_seconds"]
-            self.progress.say(f"going on from step {self.step} ({path})")
-            return
+            self.progress.say(f"going on from step {state['counters']['g_steps']} ({path})")
+            return state
         self._record_in(JSONLines(self.folder.metrics, 0), JSONLines(self.folder.timing, 0))
-        first = self._evaluate()
-        self.untrained = {"scores": first.values, "facts": first.facts()}
+        return None
 
     def _record_in(self, metrics: JSONLines, timing: JSONLines) -> None:
         self.metrics, self.timing = metrics, timing
@@ -127,6 +141,9 @@ class TrainingRun:
     def _checkpoint(self) -> None:
         """Save all, unless a loss was not finite: then the next look at the losses ends the run."""
         if self._diverged():
+            return
+        self._saved_at = time.monotonic()
+        if not ranks.leads():
             return
         metrics_sha256 = self.metrics.sync()
         self.timing.sync()
@@ -143,18 +160,19 @@ class TrainingRun:
         self.checkpoints.save("step", self.step, state)
         self.checkpoints.prune("step", KEPT)
         self.checkpoints.prune("best", 1)
-        self._saved_at = time.monotonic()
 
     def _evaluate(self) -> Evaluation:
         """Score the selection samples; keep the generator if it is the best so far; draw the grid."""
         started = time.perf_counter()
         sampler, primary = self.trainer.sampler, self.evaluator.primary
         evaluation = self.evaluator.score_samples(sampler, "select")
-        write_grid(self.folder.samples / f"step-{self.step:09d}.png", sampler, self.spec, self.trainer.device)
+        if ranks.leads():
+            write_grid(self.folder.samples / f"step-{self.step:09d}.png", sampler, self.spec, self.trainer.device)
         score = evaluation.values[primary]
         if not self.best or score < self.best["score"]:
             self.best = {"step": self.step, "score": score}
-            self.checkpoints.save("best", self.step, {"generator": sampler.state_dict()})
+            if ranks.leads():
+                self.checkpoints.save("best", self.step, {"generator": sampler.state_dict()})
         seconds = time.perf_counter() - started
         self.evaluation_seconds += seconds
         count = evaluation.scores.n
@@ -193,7 +211,8 @@ class TrainingRun:
         self.counters.flops += self.flops_per_step
         if self._log_due():
             loss_g.item()  # waits for the device, so that the time is the work's
-        self.counters.train_seconds += time.perf_counter() - started
+        (seconds,) = ranks.most(time.perf_counter() - started)
+        self.counters.train_seconds += seconds
         return loss_d, loss_g
 
     def _spent(self) -> bool:
@@ -203,7 +222,7 @@ class TrainingRun:
         return self.step % LOG_EVERY == 0 or self._spent()
 
     def _log(self, loss_d: torch.Tensor, loss_g: torch.Tensor) -> None:
-        losses = {"loss_d": loss_d.item(), "loss_g": loss_g.item()}
+        losses = {"loss_d": ranks.mean(loss_d), "loss_g": ranks.mean(loss_g)}
         self.metrics.append({"event": "losses", "step": self.step, **losses, **self._spent_so_far()})
         self._log_timing("losses")
         share = self.spec.budget.spent(self.counters)
@@ -215,7 +234,8 @@ class TrainingRun:
         )
 
     def _diverged(self) -> bool:
-        return not bool(torch.isfinite(self._poison)) or not self.trainer.finite()
+        (diverged,) = ranks.most(not bool(torch.isfinite(self._poison)) or not self.trainer.finite())
+        return bool(diverged)
 
     def execute(self) -> str:
         """Train to the end of the budget; returns 'finished' or 'diverged'.
@@ -226,8 +246,10 @@ class TrainingRun:
         status = "finished"
         with self._records, StopFlag().listening() as stop:
             self._resume()
+            self.trainer.share()
             while (share := budget.spent(self.counters)) < 1:
-                if stop.requested:
+                stopping, unsaved_seconds = ranks.most(stop.requested, time.monotonic() - self._saved_at)
+                if stopping:
                     self._checkpoint()
                     raise Interrupted(
                         f"interrupted at step {self.step}, {share:.0%} of {budget}: the same command goes on from there"
@@ -243,7 +265,7 @@ class TrainingRun:
                 if score_due:
                     self._evaluate()
                     self._checkpoint()
-                elif time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
+                elif unsaved_seconds > CHECKPOINT_SECONDS:
                     self._checkpoint()
             self.metrics.sync()
             self.timing.sync()

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeGuard
-
 import torch
 from torch import Tensor, nn
 
+from ganbench import ranks
 from ganbench.batches import Batches
 from ganbench.ema import EMA
 from ganbench.judge import Judge, frozen
 from ganbench.networks import Networks
-from ganbench.objective import Objective
+from ganbench.objective import Objective, is_relativistic
 from ganbench.penalty import DiscriminatorUpdate
 from ganbench.random import generator, isolated
+from ganbench.rank_draws import sliced_draws
 from ganbench.spec import RunSpec
-
-if TYPE_CHECKING:
-    from ganbench.api import RelativisticLoss
-
-
-def is_relativistic(loss: object) -> TypeGuard[RelativisticLoss]:
-    """Whether G's term needs what D says of real images."""
-    return bool(getattr(loss, "needs_real", False))
 
 
 class Trainer:
@@ -40,6 +32,8 @@ class Trainer:
             for net in networks
         )
         self.judge = Judge(self.discriminator)
+        self._shared_generator, self._shared_judge = self.generator, self.judge
+        """What passes go through whose gradients are averaged over the ranks: :meth:`share`."""
         self.objective.regularizers.to(device)
         self.ema = EMA(self.generator, spec.ema) if spec.ema else None
         self.optimizer_g = self._optimizer(self.generator, spec.optimizer.lr_g)
@@ -56,6 +50,11 @@ class Trainer:
             fused=True,
         )
 
+    def share(self) -> None:
+        """From now on average every gradient over the ranks, whose weights and buffers are made equal here."""
+        self._shared_generator = ranks.wrap(self.generator)
+        self._shared_judge = Judge(ranks.wrap(self.discriminator))
+
     @property
     def sampler(self) -> nn.Module:
         """The generator that is scored: the moving average where there is one."""
@@ -67,17 +66,18 @@ class Trainer:
         )
 
     def _draw(self, stream: str, step: int, count: int) -> tuple[Tensor, Tensor | None]:
-        """Latents N(0, I) [count, latent_dim] and labels [count], drawn as the spec says."""
+        """Latents N(0, I) [count, latent_dim] and labels [count], drawn as the spec says: this rank's of them."""
         draws = generator(self.spec.seed, stream, step)
         latents = torch.randn(count, self.spec.latent_dim, generator=draws)
+        part = ranks.part()
         if not self.spec.network_classes:
-            return latents.to(self.device), None
+            return latents[part].to(self.device), None
         if self.spec.fake_labels == "empirical":
             known = self.batches.labels
             labels = known[torch.randint(len(known), (count,), generator=draws)]
         else:
             labels = torch.randint(self.spec.network_classes, (count,), generator=draws)
-        return latents.to(self.device), labels.to(self.device)
+        return latents[part].to(self.device), labels[part].to(self.device)
 
     def learning_rates(self, progress: float) -> None:
         """Set both rates for this share of the budget spent, 0 to 1."""
@@ -95,7 +95,8 @@ class Trainer:
 
     def _augmented(self, images: Tensor, draws: torch.Generator) -> Tensor:
         """What D is shown of these images: float32, so that no augmentation rounds."""
-        return self.objective.augment(images.float(), draws)
+        with sliced_draws(len(images)):
+            return self.objective.augment(images.float(), draws)
 
     def _discriminator_loss(
         self, step: int, real: Tensor, fake: Tensor, y_real: Tensor | None, y_fake: Tensor | None
@@ -103,9 +104,9 @@ class Trainer:
         """All that D minimises in its update number ``step``: loss, class term, regularizers."""
         objective, draws = self.objective, generator(self.spec.seed, "augment-d", step)
         real, fake = self._augmented(real, draws), self._augmented(fake, draws)
-        on_real, on_fake = self.judge.both(real, fake, y_real, y_fake)
+        on_real, on_fake = self._shared_judge.both(real, fake, y_real, y_fake)
         update = DiscriminatorUpdate(
-            self.judge.logits, real, fake, y_real, y_fake, on_real.logits, on_fake.logits, draws
+            self._shared_judge.logits, real, fake, y_real, y_fake, on_real.logits, on_fake.logits, draws
         )
         loss = objective.loss.discriminator(on_real.logits, on_fake.logits)
         loss = loss + objective.classification.discriminator(on_real, y_real, on_fake, y_fake)
@@ -120,7 +121,7 @@ class Trainer:
         real, y_real = self._real(step)
         latents, y_fake = self._draw("z-d", step, self.spec.batch)
         with torch.set_grad_enabled(keep_fakes), self._autocast():
-            fake = self.generator(latents, y_fake)
+            fake = self._shared_generator(latents, y_fake)
         with self._autocast():
             loss = self._discriminator_loss(step, real, fake.detach(), y_real, y_fake)
         self.optimizer_d.zero_grad(set_to_none=True)
@@ -154,7 +155,7 @@ class Trainer:
             with self._autocast():
                 if fakes is None:
                     latents, labels = self._draw("z-g", step, self.spec.batch_g)
-                    fakes = (self.generator(latents, labels), labels)
+                    fakes = (self._shared_generator(latents, labels), labels)
                 loss = self._generator_loss(step, *fakes)
             self.optimizer_g.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -166,7 +167,7 @@ class Trainer:
     def step(self, step: int, progress: float) -> tuple[Tensor, Tensor]:
         """Step number ``step``, counted from 0; returns the last loss of D and the loss of G, on the device."""
         self.learning_rates(progress)
-        with isolated(self.spec.seed, "step", step):
+        with isolated(self.spec.seed, ranks.own("step"), step):
             for k in range(self.spec.n_dis):
                 reuse = self.spec.reuse_fakes and k == self.spec.n_dis - 1
                 loss_d, fakes = self.discriminator_step(step * self.spec.n_dis + k, reuse)

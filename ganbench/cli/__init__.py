@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -82,11 +83,13 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run the command line and exit with its code; an error is one line on stderr."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        code = cli.main(arguments, prog_name="ganbench", standalone_mode=False)
+        # As its context's object a command finds the arguments, to give them to the ranks that it starts.
+        given = sys.argv[1:] if arguments is None else arguments
+        code = cli.main(given, prog_name="ganbench", standalone_mode=False, obj=tuple(given))
     except GanbenchError as error:
         if debug:
             raise
-        _complain(str(error))
+        _complain(str(error), alike=error.alike)
         code = error.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
@@ -94,10 +97,10 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         how = f" ('{context.command_path} --help' shows how)" if context else ""
-        _complain(f"{error.format_message()}{how}")
+        _complain(f"{error.format_message()}{how}", alike=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        _complain("interrupted")
+        _complain("interrupted", alike=True)
         code = INTERRUPTED
     except Exception as error:
         if debug:
@@ -107,6 +110,24 @@ def main(arguments: list[str] | None = None) -> Any:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _complain(message: str) -> None:
-    """One line on stderr, whatever line breaks a library has put into it."""
-    click.echo(f"ganbench: {' '.join(message.split())}", err=True)
+def note(message: str) -> None:
+    """A line on stderr that is no error; of several ranks the first tells it, if who started them has not."""
+    if rank_here() == 0 and "GANBENCH_LAUNCHED" not in os.environ:
+        click.echo(f"ganbench: {message}", err=True)
+
+
+def _complain(message: str, *, alike: bool = False) -> None:
+    """One line on stderr, whatever line breaks a library has put into it.
+
+    Of what all ranks of a run meet ``alike`` the first alone tells.
+    """
+    rank = rank_here()
+    if rank and alike:
+        return
+    who = f"rank {rank}: " if rank else ""
+    click.echo(f"ganbench: {who}{' '.join(message.split())}", err=True)
+
+
+def rank_here() -> int:
+    """Which rank of a run this process is, by torchrun's word; 0 where it did not start it."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ganbench.cli import note, rank_here
 from ganbench.cli.places_options import places_options
 from ganbench.cli.spec_options import json_option, results_option, spec_options
 from ganbench.errors import DIVERGED, DONE
 
 if TYPE_CHECKING:
+    import torch
+
+    from ganbench.data import ImageData
     from ganbench.places import Places
     from ganbench.resolve import Resolved
+    from ganbench.store import RunFolder
 
 
 @click.command("run")
@@ -23,6 +28,14 @@ if TYPE_CHECKING:
 @results_option
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels only, so that a resume is exact on CUDA.")
+@click.option(
+    "--max-restarts",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Of all ranks, when one of several is lost.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved spec and its run id; train nothing.")
 @json_option
 def command(
@@ -31,6 +44,7 @@ def command(
     results: Path,
     device: str,
     deterministic: bool,
+    max_restarts: int,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -46,36 +60,68 @@ def command(
         return DONE
     from ganbench.environment import choose_device
     from ganbench.loading import load_data
+    from ganbench.ranks import launched
     from ganbench.store import RunFolder
 
-    chosen = choose_device(device)
+    chosen = choose_device(device, resolved.spec.world)
     spec, data = load_data(resolved, places)
     if data.held_out is None:
         from ganbench.sources import ALONE
 
-        click.echo(f"ganbench: note: of {spec.dataset.name} {ALONE}", err=True)
+        note(f"note: of {spec.dataset.name} {ALONE}")
     folder = RunFolder(results, spec)
-    result = folder.finished()
+    result = None if launched() else folder.finished()  # of several ranks the first looks, for all
     if result is None:
         from ganbench.networks import check_networks
-        from ganbench.progress import progress_for_stderr
-        from ganbench.run import make_deterministic, start
+        from ganbench.shareable import check_shareable
 
-        if deterministic:
-            make_deterministic()
         check_networks(spec, resolved.entries)
-        click.echo(f"run {spec.run_id[:12]}: {folder.path}", err=True)
-        result = start(folder, data, resolved.entries, chosen, progress_for_stderr(), places, deterministic)
+        check_shareable(spec, resolved.entries, chosen)
+        if spec.world > 1 and not launched():
+            del data  # every rank has its own
+            return _launch(spec.world, max_restarts)
+        result = _train(folder, data, resolved, chosen, places, deterministic)
+    if rank_here() == 0:
+        _tell(result, folder, as_json)
+    return DIVERGED if result is not None and result["status"] == "diverged" else DONE
+
+
+def _launch(world: int, max_restarts: int) -> int:
+    """This very command as so many ranks; returns the exit code of the first."""
+    from ganbench.launch import launch
+
+    return launch(
+        click.get_current_context().obj, world, max_restarts, lambda m: click.echo(f"ganbench: {m}", err=True)
+    )
+
+
+def _train(
+    folder: RunFolder, data: ImageData, resolved: Resolved, device: torch.device, places: Places, deterministic: bool
+) -> dict[str, Any] | None:
+    """Train, alone or as one of the ranks; returns the result, or None where another process does it."""
+    from ganbench.progress import progress_for_stderr
+    from ganbench.ranks import joined, leads
+    from ganbench.run import make_deterministic, start
+
+    if deterministic:
+        make_deterministic()
+    with joined(device, folder.spec.world):
+        if leads():
+            click.echo(f"run {folder.spec.run_id[:12]}: {folder.path}", err=True)
+        return start(folder, data, resolved.entries, device, progress_for_stderr(), places, deterministic)
+
+
+def _tell(result: dict[str, Any] | None, folder: RunFolder, as_json: bool) -> None:
+    """The result on stdout; where there is none, why."""
     if result is None:
-        click.echo(f"ganbench: another process is running {spec.run_id[:12]}: nothing to do here", err=True)
-        return DONE
-    if as_json:
+        name = folder.spec.run_id[:12]
+        click.echo(f"ganbench: another process is running {name}: nothing to do here", err=True)
+    elif as_json:
         from ganbench.store import jsonable
 
         click.echo(json.dumps(jsonable(result), sort_keys=True))
     else:
         _print_result(result)
-    return DIVERGED if result["status"] == "diverged" else DONE
 
 
 def _print_result(result: dict[str, Any]) -> None:

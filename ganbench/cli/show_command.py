@@ -46,6 +46,7 @@ def describe_spec(resolved: Resolved, places: Places, with_parameters: bool) -> 
         "run_id": run_id,
         "cell_id": spec.cell_id if run_id else None,
         "spec": spec.model_dump(mode="json"),
+        "bn_batch": spec.bn_batch,
         "providers": {
             key: {"name": e.name, "provider": e.provider, "version": e.version, "target": e.target}
             for key, e in resolved.entries.items()
@@ -83,6 +84,7 @@ def print_spec(description: dict[str, Any], as_json: bool) -> None:
     click.echo(f"run_id = {description['run_id'] or 'unknown without the data'}")
     for key, value in flatten(description["spec"]).items():
         click.echo(f"{key} = {json.dumps(value)}")
+    click.echo(f"bn_batch = {description['bn_batch']} (images that batch norm's statistics are over)")
     for name, count in description.get("parameters", {}).items():
         click.echo(f"parameters.{name} = {count:,}")
     for block in description.get("attention", []):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from ganbench.cli import note
 
 if TYPE_CHECKING:
     from ganbench.drafts import Draft
@@ -40,6 +43,7 @@ _OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
     ("--budget", "budget", str, "AMOUNT", "When to end: 2000steps, 64kimg, 10min, 5pflop."),
     ("--eval-every", "evaluation.every", str, "AMOUNT", "Between two scores in training: 500steps, 8kimg, 10min."),
     ("--eval-samples", "evaluation.select_samples", int, "N", "Samples behind each; the final scores have their own."),
+    ("--gpus", "world", int, "N", "GPUs that share every batch, a process each; on the CPU processes."),
     ("--precision", "precision", click.Choice(["fp32", "bf16"]), None, "Of the forward passes."),
 ]
 
@@ -55,6 +59,7 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
         seed: int,
         sn_g: bool | None,
         sn_d: bool | None,
+        sync_bn: bool | None,
         attention_at: tuple[int, ...],
         regularizer: tuple[str, ...],
         assignments: tuple[str, ...],
@@ -70,6 +75,10 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
         for network, wanted in (("generator", sn_g), ("discriminator", sn_d)):
             if wanted is not None:
                 flags[f"{network}.weight_norm"] = "spectral" if wanted else "none"
+        if sync_bn is not None:
+            flags["sync_bn"] = sync_bn
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun has started the ranks
+            flags.setdefault("world", int(os.environ["WORLD_SIZE"]))
         if attention_at:
             flags["attention_at"] = sorted(set(attention_at))
         if regularizer:
@@ -82,7 +91,7 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
         else:
             resolved = _resolve(model, profile, flags, assignments, plugin, registry)
         for warning in resolved.warnings:
-            click.echo(f"ganbench: warning: {warning}", err=True)
+            note(f"warning: {warning}")
         return command(resolved=resolved, **values)
 
     for option in reversed(_fixed_options()):
@@ -101,7 +110,17 @@ def _refuse_beside_spec() -> None:
 
 def _changing() -> set[str]:
     """The options that a stored spec leaves no room for."""
-    fixed = ("--model", "--profile", "--seed", "--sn-g", "--sn-d", "--attention-at", "--regularizer", "--set")
+    fixed = (
+        "--model",
+        "--profile",
+        "--seed",
+        "--sn-g",
+        "--sn-d",
+        "--sync-bn",
+        "--attention-at",
+        "--regularizer",
+        "--set",
+    )
     return {*fixed, *(flag for flag, *_ in _OPTIONS)}
 
 
@@ -168,6 +187,9 @@ def _fixed_options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]
         ),
         click.option("--sn-g/--no-sn-g", default=None, help="Spectral norm in G, or not."),
         click.option("--sn-d/--no-sn-d", default=None, help="Spectral norm in D, or not."),
+        click.option(
+            "--sync-bn/--no-sync-bn", default=None, help="Batch norm over the images of all GPUs, or of each alone."
+        ),
         click.option(
             "--attention-at",
             type=int,

@@ -101,25 +101,28 @@ def sample_bank(
     schedule: Schedule = "balanced",
     truncation: float | None = None,
     labels: Tensor | None = None,
+    share: range | None = None,
 ) -> Bank:
     """``count`` >= 1 samples of ``sampler(z, y)``, which returns float [B, 3, H, W] in [-1, 1].
 
     ``labels``, int64 [count], take the place of the schedule's; without classes there are none and y is None.
+    ``share`` says which of the samples are made and returned, in steps of 1 and at least one; None: all.
     ``batch`` is a matter of memory alone. The sampler is left as it was, and float32 is used whatever the
     precision of training. Raises StoreError where a bank that is too large for memory cannot be written.
     """
     if num_classes and labels is None:
         labels = draw_labels(count, num_classes, schedule, seed, stream)
+    share = range(count) if share is None else share
 
     def batches() -> Iterator[Tensor]:
-        for start in range(0, count, batch):
-            end = min(start + batch, count)
+        for start in range(share.start, share.stop, batch):
+            end = min(start + batch, share.stop)
             z = draw_latents(start, end, latent_dim, seed, stream, truncation).to(device)
             y = None if labels is None else labels[start:end].to(device)
             yield quantise(sampler(z, y)).contiguous().cpu()
 
     with evaluating(sampler):
-        return Bank(gather(batches(), count), labels)
+        return Bank(gather(batches(), len(share)), None if labels is None else labels[share.start : share.stop])
 
 
 def gather(batches: Iterator[Tensor], count: int) -> Images:

@@ -10,17 +10,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ganbench import ranks
 from ganbench.data import ImageData
-from ganbench.evaluate.bank import sample_bank
+from ganbench.evaluate.bank import draw_labels, sample_bank
 from ganbench.evaluate.extractors import make_extractor
 from ganbench.evaluate.feasible import floor_split, reference_split
-from ganbench.evaluate.features import metric_layers
+from ganbench.evaluate.features import Features, metric_layers
 from ganbench.evaluate.intra import evenly_spread
 from ganbench.evaluate.names import labelled, names_of, score_names
 from ganbench.evaluate.protocol import extractor_facts, protocol, reference_facts, reference_key, sample_facts
 from ganbench.evaluate.references import Forgetful, Statistics
 from ganbench.evaluate.scoring import Reference, Scores
 from ganbench.evaluate.selection import select
+from ganbench.evaluate.shares import gather_features, shares_of
 from ganbench.places import Places
 from ganbench.random import isolated
 from ganbench.registry import Entry
@@ -56,6 +58,9 @@ class Evaluation:
 class Evaluator:
     """Samples, features and scores of one run, against real images.
 
+    Of several ranks each makes its share of the samples and extracts their features; the first alone has statistics
+    of the reference, and scores.
+
     Scoring leaves the sampler and torch's global generators as they were. Reference statistics are kept below
     ``places.cache``; ``say`` is told what was wrong with those that were found.
     """
@@ -87,6 +92,7 @@ class Evaluator:
             families=evaluation.metrics,
             batch=evaluation.batch,
             statistics=self._statistics,
+            prepare=ranks.leads(),
         )
         self._inception = network.card.inception
         (self.primary,) = names_of("fid", inception=self._inception)
@@ -112,23 +118,43 @@ class Evaluator:
         return self._ids["report"]
 
     def score_samples(self, sampler: nn.Module, stream: Stream) -> Evaluation:
-        """Score fresh samples: fewer to choose by than to report, if the spec says so."""
-        spec, started = self._spec, time.perf_counter()
+        """Score fresh samples: fewer to choose by than to report, if the spec says so.
+
+        The sampler is rank 0's, whatever the others have. The same samples come in the same order from any number of
+        ranks, made in the same batches, so that neither they nor their scores depend on it.
+        """
+        spec, started, count = self._spec, time.perf_counter(), self._counts[stream]
+        reference, labels = self._reference, None
+        if spec.network_classes:
+            labels = draw_labels(count, spec.network_classes, spec.evaluation.labels, spec.seed, f"bank-{stream}")
+        ranks.equalise(sampler)
+        shares = shares_of(count, spec.evaluation.batch, ranks.world())
         with isolated(spec.seed, f"score-{stream}"):
-            bank = sample_bank(
-                sampler,
-                count=self._counts[stream],
-                latent_dim=spec.latent_dim,
-                num_classes=spec.network_classes,
-                seed=spec.seed,
-                stream=f"bank-{stream}",
-                batch=spec.evaluation.batch,
-                device=self._device,
-                schedule=spec.evaluation.labels,
-                truncation=spec.evaluation.truncation,
-            )
-            scores = self._reference.score(bank.images, bank.labels)
+            with ranks.agreed():
+                mine = self._features(sampler, stream, labels, shares[ranks.rank()])
+            features = gather_features(mine, shares)
+            scores = ranks.by_first(lambda: reference.score_features(features, count, labels, reference.families))
         return Evaluation(scores, self._ids[stream], time.perf_counter() - started)
+
+    def _features(self, sampler: nn.Module, stream: Stream, labels: Tensor | None, share: range) -> Features | None:
+        """Of a share of the samples; None of an empty one."""
+        if not share:
+            return None
+        spec = self._spec
+        bank = sample_bank(
+            sampler,
+            count=self._counts[stream],
+            latent_dim=spec.latent_dim,
+            num_classes=spec.network_classes,
+            seed=spec.seed,
+            stream=f"bank-{stream}",
+            batch=spec.evaluation.batch,
+            device=self._device,
+            truncation=spec.evaluation.truncation,
+            labels=labels,
+            share=share,
+        )
+        return self._reference.features(bank.images, self._reference.families)
 
     def score_floor(self) -> Evaluation | None:
         """Score real images that are not of the reference's split, as many as samples if there are so many.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -61,7 +61,8 @@ class Reference:
     ``images`` is uint8 [N, 3, H, W]; ``labels``, int64 [N], are needed by ``intra-fid`` alone. ``extractor`` is
     constructed with the layers of :func:`ganbench.evaluate.features.feature_layers` and stays on its device.
     ``clean-fid`` is left out for one that resizes and has no ``clean_features``. ``statistics`` is where the
-    reference's are kept from one process to the next.
+    reference's are kept from one process to the next; with ``prepare`` they are found or computed at once, which a
+    rank that only extracts features does without.
 
     Raises UsageError for images that are too few for the settings or of a size that the extractor does not
     take, MissingError for an extractor without a card or without one of the layers, EvaluationError for
@@ -78,6 +79,7 @@ class Reference:
         families: Sequence[MetricFamily] = DEFAULT_FAMILIES,
         batch: int = 64,
         statistics: Statistics | None = None,
+        prepare: bool = True,
     ) -> None:
         card = card_of(extractor)
         self.inception = card.inception
@@ -95,7 +97,8 @@ class Reference:
         self.layer = metric_layers(extractor)
         check_layers(extractor, self._layers(self.families))
         self._statistics = statistics or Forgetful()
-        self._prepare()
+        if prepare:
+            self._prepare()
 
     def score(
         self,
@@ -113,11 +116,28 @@ class Reference:
         finite or, if ``checked``, not the libraries'.
         """
         started = time.perf_counter()
-        families = self.families if families is None else [family for family in self.families if family in families]
-        self.settings.check(len(images), "generated images", families)
-        if "intra-fid" in families and labels is None:
+        chosen = self.families if families is None else [family for family in self.families if family in families]
+        self.settings.check(len(images), "generated images", chosen)
+        if "intra-fid" in chosen and labels is None:
             raise UsageError("intra-fid compares class by class, and the generated images have no labels: leave it out")
-        features = self._extract(images, self._layers(families), clean=self._second_pass and "clean-fid" in families)
+        scores = self.score_features(self.features(images, chosen), len(images), labels, chosen, checked=checked)
+        return replace(scores, seconds=time.perf_counter() - started)
+
+    def features(self, images: Images, families: Collection[MetricFamily]) -> Features:
+        """What these families need to know of generated images, uint8 [N, 3, H, W]; raises what :meth:`score` does."""
+        return self._extract(images, self._layers(families), clean=self._second_pass and "clean-fid" in families)
+
+    def score_features(
+        self,
+        features: Features,
+        count: int,
+        labels: Tensor | None,
+        families: Collection[MetricFamily],
+        *,
+        checked: bool = False,
+    ) -> Scores:
+        """The scores of ``count`` generated images by their :meth:`features`; raises what :meth:`score` does."""
+        started = time.perf_counter()
         found, by_class = self._by_family(features, labels, families)
         values = {
             name: value
@@ -129,7 +149,7 @@ class Reference:
         if checked:
             crosscheck(self, features, labels, values)
         ordered = {name: values[name] for name in self.names if name in values}
-        return Scores(ordered, len(images), time.perf_counter() - started, by_class)
+        return Scores(ordered, count, time.perf_counter() - started, by_class)
 
     def _by_family(
         self, features: Features, labels: Tensor | None, families: Collection[MetricFamily]

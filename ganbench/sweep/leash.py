@@ -15,12 +15,17 @@ PR_SET_PDEATHSIG = 1
 """Of ``prctl(2)``."""
 
 
-def main(parent: int, command: list[str]) -> None:
-    """Fasten the leash and become the command; returns only by being killed."""
+def fasten(parent: int) -> None:
+    """Let this process be killed when its parent dies, where the system can."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the leash was on
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(parent: int, command: list[str]) -> None:
+    """Fasten the leash and become the command; returns only by being killed."""
+    fasten(parent)
     os.execv(command[0], command)
 
 

@@ -1,0 +1,88 @@
+"""Starts the ranks of a run on this machine, by torchrun's own launcher, and starts them again when one is lost."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from torch.distributed.elastic.multiprocessing import SignalException
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from ganbench.errors import DIVERGED, DONE, FAILED, INTERRUPTED, MISSING, USAGE, GanbenchError
+
+SAVING_SECONDS = 120
+"""After a signal, or the loss of a rank, the others are given so long to end by themselves."""
+_FINAL = (DONE, USAGE, MISSING, DIVERGED, INTERRUPTED)
+"""Exit codes after which the same command would end alike."""
+
+
+def launch(arguments: Sequence[str], count: int, max_restarts: int, say: Callable[[str], None]) -> int:
+    """Run ``python -m ganbench`` with these arguments as so many ranks; returns their exit code.
+
+    When a rank ends otherwise than by an answer, such as by a kill, all are started again, ``max_restarts`` times
+    at most, and go on from the last checkpoint. That is done here and not by torchrun, which would start again
+    after a usage error too. Raises GanbenchError for a rank that is lost for good. The ranks end with this process.
+    """
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    for restarts in range(max_restarts + 1):
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id=uuid.uuid4().hex,
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            local_addr="localhost",
+            max_restarts=0,
+            shutdown_timeout=SAVING_SECONDS,
+        )
+        try:
+            with _environment(count):
+                elastic_launch(config, sys.executable)("-m", "ganbench", *arguments)
+        except SignalException:
+            return INTERRUPTED
+        except ChildFailedError as error:
+            code, lost = _verdict(list(error.failures.values()))
+            if code in _FINAL:
+                return code
+            if restarts < max_restarts:
+                say(f"{lost}: all ranks go on from the last checkpoint (restart {restarts + 1} of {max_restarts})")
+        else:
+            return DONE
+    if code == FAILED:
+        return code  # and the rank has told why
+    raise GanbenchError(f"{lost}: the same command goes on from the last checkpoint")
+
+
+@contextmanager
+def _environment(count: int) -> Iterator[None]:
+    """Inside the block what is started has its share of the cores, and knows that warnings have been told."""
+    before = os.environ.copy()
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
+    os.environ["GANBENCH_LAUNCHED"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _verdict(failures: Sequence[ProcessFailure]) -> tuple[int, str]:
+    """The exit code that speaks for all ranks, and what happened to whom.
+
+    A rank that was killed comes first, since the others failed for want of it; then one with an answer.
+    """
+
+    def weight(failure: ProcessFailure) -> tuple[bool, bool]:
+        return failure.exitcode >= 0, failure.exitcode not in _FINAL
+
+    first = min(failures, key=weight)
+    if first.exitcode < 0:
+        return first.exitcode, f"rank {first.local_rank} was ended by {signal.Signals(-first.exitcode).name}"
+    return first.exitcode, f"rank {first.local_rank} ended with exit code {first.exitcode}"
