@@ -18,6 +18,8 @@ from ganbench.errors import DIVERGED, DONE, FAILED, INTERRUPTED, MISSING, USAGE,
 
 SAVING_SECONDS = 120
 """After a signal, or the loss of a rank, the others are given so long to end by themselves."""
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""Signals that are passed on to the ranks."""
 _FINAL = (DONE, USAGE, MISSING, DIVERGED, INTERRUPTED)
 """Exit codes after which the same command would end alike."""
 
@@ -62,8 +64,11 @@ def launch(arguments: Sequence[str], count: int, max_restarts: int, say: Callabl
 
 @contextmanager
 def _environment(count: int) -> Iterator[None]:
-    """Inside the block what is started has its share of the cores, and knows that warnings have been told."""
-    before = os.environ.copy()
+    """Inside the block what is started has its share of the cores, and knows that warnings have been told.
+
+    Afterwards variables and signal handlers, of which torch sets some, are as before.
+    """
+    before, handlers = os.environ.copy(), {which: signal.getsignal(which) for which in _HANDLED}
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // count)))
     os.environ["GANBENCH_LAUNCHED"] = "1"
     try:
@@ -71,6 +76,8 @@ def _environment(count: int) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+        for which, handler in handlers.items():
+            signal.signal(which, handler)
 
 
 def _verdict(failures: Sequence[ProcessFailure]) -> tuple[int, str]:

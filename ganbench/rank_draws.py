@@ -45,25 +45,22 @@ class SlicedDraws(TorchFunctionMode):
                 f"a component draws by '{name}', which cannot be shared by several ranks: use one, or a component that "
                 "draws by torch.rand, randn and randint"
             )
-        before, size, after = _parts_of(func, args, kwargs)
+        before, size = _size_of(func, args, kwargs)
         if not size or size[0] != self._count:
             return func(*args, **kwargs)
-        kwargs = {name: value for name, value in kwargs.items() if name != "size"}
-        return func(*before, (self._whole, *size[1:]), *after, **kwargs)[self._part]
+        return func(*before, **kwargs | {"size": (self._whole, *size[1:])})[self._part]
 
 
-def _parts_of(
+def _size_of(
     func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-) -> tuple[Sequence[Any], Sequence[int], Sequence[Any]]:
-    """The positional arguments before the size, the size, and those after it."""
+) -> tuple[Sequence[Any], Sequence[int]]:
+    """The positional arguments before the size, and the size."""
     if "size" in kwargs:
-        return args, kwargs["size"], ()
+        return args, kwargs["size"]
     at = _SIZE_AT[func]
     if func is torch.randint and not isinstance(args[at], Sequence):
         at += 1
-    if isinstance(args[at], Sequence):
-        return args[:at], args[at], args[at + 1 :]
-    return args[:at], args[at:], ()
+    return args[:at], args[at] if isinstance(args[at], Sequence) else args[at:]
 
 
 def sliced_draws(count: int) -> AbstractContextManager[object]:
