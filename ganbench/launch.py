@@ -14,22 +14,20 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-from ganbench.errors import DIVERGED, DONE, FAILED, INTERRUPTED, MISSING, USAGE, GanbenchError
+from ganbench.errors import DONE, FAILED, INTERRUPTED, GanbenchError
 
 SAVING_SECONDS = 120
 """After a signal, or the loss of a rank, the others are given so long to end by themselves."""
 _HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 """Signals that are passed on to the ranks."""
-_FINAL = (DONE, USAGE, MISSING, DIVERGED, INTERRUPTED)
-"""Exit codes after which the same command would end alike."""
 
 
 def launch(arguments: Sequence[str], count: int, max_restarts: int, say: Callable[[str], None]) -> int:
     """Run ``python -m ganbench`` with these arguments as so many ranks; returns their exit code.
 
-    When a rank ends otherwise than by an answer, such as by a kill, all are started again, ``max_restarts`` times
-    at most, and go on from the last checkpoint. That is done here and not by torchrun, which would start again
-    after a usage error too. Raises GanbenchError for a rank that is lost for good. The ranks end with this process.
+    When a rank is killed all are started again, ``max_restarts`` times at most, and go on from the last checkpoint.
+    That is done here and not by torchrun, which would start again after a usage error too. Raises GanbenchError for
+    a rank that is lost for good. The ranks end with this process.
     """
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     for restarts in range(max_restarts + 1):
@@ -50,15 +48,14 @@ def launch(arguments: Sequence[str], count: int, max_restarts: int, say: Callabl
         except SignalException:
             return INTERRUPTED
         except ChildFailedError as error:
-            code, lost = _verdict(list(error.failures.values()))
-            if code in _FINAL:
-                return code
+            code, who = _verdict(list(error.failures.values()))
+            if code >= 0:
+                return code  # and the rank has told why
+            lost = f"rank {who} was ended by {signal.Signals(-code).name}"
             if restarts < max_restarts:
                 say(f"{lost}: all ranks go on from the last checkpoint (restart {restarts + 1} of {max_restarts})")
         else:
             return DONE
-    if code == FAILED:
-        return code  # and the rank has told why
     raise GanbenchError(f"{lost}: the same command goes on from the last checkpoint")
 
 
@@ -80,16 +77,14 @@ def _environment(count: int) -> Iterator[None]:
             signal.signal(which, handler)
 
 
-def _verdict(failures: Sequence[ProcessFailure]) -> tuple[int, str]:
-    """The exit code that speaks for all ranks, and what happened to whom.
+def _verdict(failures: Sequence[ProcessFailure]) -> tuple[int, int]:
+    """The exit code that speaks for all ranks, negative for a signal, and the rank that it is of.
 
-    A rank that was killed comes first, since the others failed for want of it; then one with an answer.
+    A rank that was killed comes first, since the others failed for want of it; then one that says what failed.
     """
 
     def weight(failure: ProcessFailure) -> tuple[bool, bool]:
-        return failure.exitcode >= 0, failure.exitcode not in _FINAL
+        return failure.exitcode >= 0, failure.exitcode == FAILED
 
     first = min(failures, key=weight)
-    if first.exitcode < 0:
-        return first.exitcode, f"rank {first.local_rank} was ended by {signal.Signals(-first.exitcode).name}"
-    return first.exitcode, f"rank {first.local_rank} ended with exit code {first.exitcode}"
+    return first.exitcode, first.local_rank

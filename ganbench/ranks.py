@@ -160,7 +160,7 @@ def mean(value: Tensor) -> float:
     """The mean of a scalar over the ranks."""
     if world() == 1:
         return value.item()
-    total = value.detach().to(device="cpu", dtype=torch.float64)
+    total = value.detach().to(device="cpu", dtype=torch.float64, copy=True)
     dist.all_reduce(total)
     return total.item() / world()
 

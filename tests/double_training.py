@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ganbench import ranks
 from ganbench.batches import Batches
 from ganbench.environment import choose_device
+from ganbench.errors import GanbenchError, MissingError, UsageError
 from ganbench.loading import load_images
 from ganbench.networks import Networks, build_networks
 from ganbench.objective import build_objective
@@ -109,9 +110,39 @@ def in_float64() -> Iterator[None]:
         torch.set_default_dtype(torch.float32)
 
 
+def meet() -> dict[str, Any]:
+    """What comes of the seam's functions on this rank."""
+    rank, told = ranks.rank(), []
+
+    def fail() -> None:
+        raise UsageError(f"on rank {ranks.rank()}")
+
+    try:
+        with ranks.agreed():
+            if rank == 1:
+                raise MissingError("on rank 1")
+    except GanbenchError as error:
+        told.append((str(error), error.exit_code, error.alike))
+    try:
+        ranks.by_first(fail)
+    except GanbenchError as error:
+        told.append((str(error), error.exit_code, error.alike))
+    with ranks.agreed():
+        pass
+    rows = ranks.gather_rows(torch.full((2 - rank, 3), float(rank)), [range(2), range(2, 3)])
+    return {
+        "told": told,
+        "first": ranks.by_first(lambda: f"rank {ranks.rank()}"),
+        "most": list(ranks.most(rank, -rank)),
+        "mean": ranks.mean(torch.tensor(float(rank))),
+        "rows": rows,
+    }
+
+
 def main(folder: Path) -> None:
     """Train every case as one of the ranks."""
     with in_float64(), ranks.joined(torch.device("cpu"), WORLD):
+        torch.save(meet(), folder / f"meeting-{ranks.rank()}.pt")
         for name, case in CASES.items():
             torch.save(train(make_trainer(case, WORLD)), folder / f"{name}-{ranks.rank()}.pt")
 

@@ -112,7 +112,8 @@ def sample_bank(
     """
     if num_classes and labels is None:
         labels = draw_labels(count, num_classes, schedule, seed, stream)
-    share = range(count) if share is None else share
+    whole = range(count)
+    share = whole if share is None else share
 
     def batches() -> Iterator[Tensor]:
         for start in range(share.start, share.stop, batch):
@@ -122,7 +123,8 @@ def sample_bank(
             yield quantise(sampler(z, y)).contiguous().cpu()
 
     with evaluating(sampler):
-        return Bank(gather(batches(), len(share)), None if labels is None else labels[share.start : share.stop])
+        images = gather(batches(), len(share))
+    return Bank(images, labels if labels is None or share == whole else labels[share.start : share.stop])
 
 
 def gather(batches: Iterator[Tensor], count: int) -> Images:

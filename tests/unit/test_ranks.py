@@ -35,7 +35,7 @@ def by_two(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     script = Path(double_training.__file__)
     end = python("-m", "torch.distributed.run", "--nproc-per-node", str(WORLD), script, folder)
     assert end.code == 0, end.err
-    return {name: [load(folder / f"{name}-{rank}.pt") for rank in range(WORLD)] for name in CASES}
+    return {name: [load(folder / f"{name}-{rank}.pt") for rank in range(WORLD)] for name in ("meeting", *CASES)}
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +86,16 @@ def test_the_ranks_parts_are_the_batch(case: str, by_two: Trained, by_one: dict[
             continue
         for rank, trained in enumerate(by_two[case]):
             assert_same_tensors(trained["drawn"][name], whole[rank::WORLD])
+
+
+def test_what_one_rank_has_all_are_told(by_two: Trained) -> None:
+    for rank, met in enumerate(by_two["meeting"]):
+        assert met["told"] == [("on rank 1", 3, True), ("on rank 0", 2, True)]
+        assert met["first"] == "rank 0"
+        assert met["most"] == [1, 0]
+        assert met["mean"] == 0.5
+        assert (met["rows"] is None) == (rank == 1)
+    assert by_two["meeting"][0]["rows"].tolist() == [[0] * 3, [0] * 3, [1] * 3]
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(0, 20), st.booleans())
