@@ -28,6 +28,9 @@ What an attention block may say of itself, as class attributes:
     A fresh block returns its input, bit for bit, and yet has a gradient. ``ganbench check`` holds it to that.
 
 A block that attends to places may offer ``attention_map(x)``, [B, ..., HW, keys] with rows of probabilities.
+
+A run on several GPUs averages gradients, so that it takes only losses and regularizers that are means over images,
+and, with augmentations, draw by torch.rand, randn and randint: that is tried out before the run, and another refused.
 """
 
 from __future__ import annotations
