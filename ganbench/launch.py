@@ -29,7 +29,7 @@ def launch(arguments: Sequence[str], count: int, max_restarts: int, say: Callabl
     That is done here and not by torchrun, which would start again after a usage error too. Raises GanbenchError for
     a rank that is lost for good. The ranks end with this process.
     """
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    _silence()
     for restarts in range(max_restarts + 1):
         config = LaunchConfig(
             min_nodes=1,
@@ -59,6 +59,12 @@ def launch(arguments: Sequence[str], count: int, max_restarts: int, say: Callabl
     raise GanbenchError(f"{lost}: the same command goes on from the last checkpoint")
 
 
+def _silence() -> None:
+    """Keep torchrun from telling in its own words what is told here; each of its loggers has a level of its own."""
+    for name in [name for name in logging.root.manager.loggerDict if name.startswith("torch.distributed.elastic")]:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 @contextmanager
 def _environment(count: int) -> Iterator[None]:
     """Inside the block what is started has its share of the cores, and knows that warnings have been told.
@@ -80,11 +86,13 @@ def _environment(count: int) -> Iterator[None]:
 def _verdict(failures: Sequence[ProcessFailure]) -> tuple[int, int]:
     """The exit code that speaks for all ranks, negative for a signal, and the rank that it is of.
 
-    A rank that was killed comes first, since the others failed for want of it; then one that says what failed.
+    A rank that was killed comes first, since the others failed for want of it; then one that says what failed. A
+    SIGTERM is what torch itself sends to the others when one has failed.
     """
 
-    def weight(failure: ProcessFailure) -> tuple[bool, bool]:
-        return failure.exitcode >= 0, failure.exitcode == FAILED
+    def weight(failure: ProcessFailure) -> tuple[bool, bool, bool]:
+        code = failure.exitcode
+        return code >= 0 or code == -signal.SIGTERM, code == -signal.SIGTERM, code == FAILED
 
     first = min(failures, key=weight)
     return first.exitcode, first.local_rank

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -168,10 +170,30 @@ def failure(rank: int, code: int) -> Any:
 
 @pytest.mark.parametrize(
     ("failures", "code"),
-    [([(0, 1), (1, -9)], -9), ([(0, 1), (1, 3)], 3), ([(0, 1)], 1), ([(1, 130), (0, 130)], 130), ([(0, 4)], 4)],
+    [
+        ([(0, 1), (1, -9)], -9),
+        ([(0, -15), (1, -9)], -9),
+        ([(0, 1), (1, 3)], 3),
+        ([(0, 4), (1, -15)], 4),
+        ([(0, -15), (1, 1)], 1),
+        ([(0, 1)], 1),
+        ([(1, 130), (0, 130)], 130),
+    ],
 )
 def test_a_kill_speaks_before_what_it_caused(failures: list[tuple[int, int]], code: int) -> None:
     assert _verdict([failure(*each) for each in failures])[0] == code
+
+
+def test_an_answer_of_the_ranks_is_told_once_and_tried_once(capfd: pytest.CaptureFixture[str]) -> None:
+    variables, handler = os.environ.copy(), signal.getsignal(signal.SIGTERM)
+    told: list[str] = []
+    assert launch(["no-such-command"], 2, 3, told.append) == 2
+    assert told == []
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("ganbench: unknown command 'no-such-command'")
+    assert launch(["--version"], 2, 0, told.append) == 0
+    assert os.environ == variables
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_a_rank_that_is_lost_for_good_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
