@@ -41,6 +41,7 @@ from torch import Tensor, nn
 from ganbench.conditioning import DiscriminatorOutput
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError, UsageError
+from ganbench.fused_attention import attend
 from ganbench.layers import Condition, Initializer, Layers
 from ganbench.options import Decay, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from ganbench.penalty import Combination, DiscriminatorUpdate, input_gradients, per_image_doubts
@@ -61,6 +62,7 @@ __all__ = [
     "ExtractorCard",
     "Fraction",
     "FreezesOnFakes",
+    "HasPlainForm",
     "ImageData",
     "ImageSplit",
     "Initializer",
@@ -74,6 +76,7 @@ __all__ = [
     "Regularizer",
     "RelativisticLoss",
     "UsageError",
+    "attend",
     "extracts",
     "generator",
     "input_gradients",
@@ -123,6 +126,14 @@ class FreezesOnFakes(Protocol):
     """
 
     fake_pass: bool
+
+
+@runtime_checkable
+class HasPlainForm(Protocol):
+    """A parametrization of ``weight`` that is a faster way of computing what another one computes."""
+
+    def make_plain(self, owner: nn.Module) -> None:
+        """Put the other one in its place on ``owner``, in the same state: ``ganbench bench`` compares the two."""
 
 
 class RelativisticLoss(Protocol):

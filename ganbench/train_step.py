@@ -31,12 +31,14 @@ class Trainer:
     Every draw is made from (seed, stream, step): step t is a pure function of the state before it and t.
     """
 
+    memory_format = torch.channels_last
+
     def __init__(
         self, spec: RunSpec, networks: Networks, objective: Objective, batches: Batches, device: torch.device
     ) -> None:
         self.spec, self.objective, self.batches, self.device = spec, objective, batches, device
         self.generator, self.discriminator = (
-            net.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+            net.to(device=device, memory_format=self.memory_format).train()  # type: ignore[call-overload]
             for net in networks
         )
         self.judge = Judge(self.discriminator)

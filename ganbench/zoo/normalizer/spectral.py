@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrizations, parametrize
 
 from ganbench.api import PositiveFloat, PositiveInt, UsageError, normalizes
 from ganbench.zoo.normalizer.weights import output_axis, weight_of
@@ -119,6 +119,23 @@ class SpectralNorm(nn.Module):
             normalized: Tensor = _Divide.apply(matrix, u, v, sigma)
             back = sorted(range(len(axes)), key=axes.__getitem__)
             return normalized.view(rows.shape).permute(back).to(weight.dtype)
+
+
+    def make_plain(self, owner: nn.Module) -> None:
+        """Put torch's own parametrization in its place, with the same vectors."""
+        parametrize.remove_parametrizations(owner, "weight", leave_parametrized=False)
+        parametrizations.spectral_norm(owner, n_power_iterations=self.iterations, eps=self.eps, dim=self.dim)
+        plain = owner.parametrizations.weight[0]  # type: ignore[union-attr,index]
+        plain._u.copy_(self.u)
+        plain._v.copy_(self.v)
+        if self.advance == "real-only":
+            plain.fake_pass = False
+
+
+            def hold_on_fakes(norm: nn.Module, _: object) -> None:
+                norm.train(owner.training and not norm.fake_pass)
+
+            plain.register_forward_pre_hook(hold_on_fakes)
 
 
 def _wide(weight: Tensor) -> torch.dtype:
