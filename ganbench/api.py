@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from ganbench.conditioning import DiscriminatorOutput
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError, UsageError
-from ganbench.fused_attention import attend
+from ganbench.fused import attend, conv_pooled, conv_upsampled
 from ganbench.layers import Condition, Initializer, Layers
 from ganbench.options import Decay, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from ganbench.penalty import Combination, DiscriminatorUpdate, input_gradients, per_image_doubts
@@ -77,6 +77,8 @@ __all__ = [
     "RelativisticLoss",
     "UsageError",
     "attend",
+    "conv_pooled",
+    "conv_upsampled",
     "extracts",
     "generator",
     "input_gradients",

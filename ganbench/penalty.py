@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ganbench.fused_attention import written_out
+from ganbench.fused import written_out
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ganbench.api import HasPlainForm
 from ganbench.batches import Batches
-from ganbench.fused_attention import written_out
+from ganbench.fused import written_out
 from ganbench.networks import Networks
 from ganbench.objective import Objective
 from ganbench.spec import RunSpec
