@@ -11,9 +11,11 @@ loss            :class:`Loss` or :class:`RelativisticLoss`: ``C(*, ...)`` with D
 regularizer     :class:`Regularizer`: ``C(*, ...)``, called as ``r(update) -> penalty``; an nn.Module where it has
                 state, which is then part of every checkpoint
 augmentation    :class:`Augmentation`: ``C(*, ...)``, called as ``a(images, draws) -> images``
-dataset         ``f(resolution, *, ...) -> ImageData``
-extractor       decorated with :func:`extracts`: ``f(*, ...)`` that makes a torch-fidelity FeatureExtractorBase
-                with the layers that isc, fid, kid and prc read by default
+dataset         decorated with :func:`reads`: ``f(root, *, ...) -> Source``, whose images the harness brings to one
+                size and keeps; or, made in memory, ``f(resolution, *, ...) -> ImageData``
+extractor       decorated with :func:`extracts`: ``f(*, ...)``, or ``f(weights, *, ...)`` where its card names weight
+                files, that makes a torch-fidelity FeatureExtractorBase with the layers that isc, fid, kid and
+                prc read by default
 ==============  ==========================================================================================
 
 What an attention block may say of itself, as class attributes:
@@ -30,14 +32,15 @@ A block that attends to places may offer ``attention_map(x)``, [B, ..., HW, keys
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from ganbench.clean_fid import CLEAN_RESIZE, clean_network, clean_resize, clean_resize_strict
 from ganbench.conditioning import DiscriminatorOutput
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError, UsageError
@@ -45,17 +48,35 @@ from ganbench.fused import attend, conv_pooled, conv_upsampled
 from ganbench.layers import Condition, Initializer, Layers
 from ganbench.options import Decay, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from ganbench.penalty import Combination, DiscriminatorUpdate, input_gradients, per_image_doubts
+from ganbench.published import PublishedWeights, published_weights
 from ganbench.random import generator
 from ganbench.registry import register
+from ganbench.sources import (
+    AbsentError,
+    ArrayImages,
+    DatasetCard,
+    RawData,
+    RawImages,
+    RawSplit,
+    Source,
+    files_key,
+    reads,
+)
+from ganbench.trees import Tree, open_tree
+from ganbench.weights import WeightFile
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "CLEAN_RESIZE",
+    "AbsentError",
     "Architecture",
+    "ArrayImages",
     "Augmentation",
     "Combination",
     "Condition",
+    "DatasetCard",
     "Decay",
     "DiscriminatorOutput",
     "DiscriminatorUpdate",
@@ -73,19 +94,34 @@ __all__ = [
     "NonNegativeInt",
     "PositiveFloat",
     "PositiveInt",
+    "PublishedWeights",
+    "RawData",
+    "RawImages",
+    "RawSplit",
     "Regularizer",
     "RelativisticLoss",
+    "Source",
+    "Tree",
     "UsageError",
+    "WeightFile",
     "attend",
+    "clean_network",
+    "clean_resize",
+    "clean_resize_strict",
     "conv_pooled",
     "conv_upsampled",
     "extracts",
+    "files_key",
     "generator",
     "input_gradients",
     "load_results",
     "normalizes",
+    "open_tree",
     "per_image_doubts",
+    "published_weights",
+    "reads",
     "register",
+    "table",
 ]
 
 C = TypeVar("C", bound=Callable[..., object])
@@ -178,16 +214,27 @@ class ExtractorCard:
     """What a score's protocol records of an extractor; the argument of :func:`extracts`."""
 
     weights_sha256: str
-    """Of the weight file that was checked before it was loaded."""
+    """Of the weight file that was checked before it was loaded. Where ``weights`` names files it is empty, and
+    the card of each network that is made holds what was really loaded.
+    """
     resize: str
     """How images reach the size that the network takes; 'none' where they already have it. An extractor that
-    resizes has clean-fid's distance only if it has a method ``clean_features``: float32 [B, 3, 299, 299], 0 to 255
-    -> [B, D], which takes images that clean-fid resized.
+    resizes has clean-fid's distance only if it has a method ``clean_features``: uint8 [B, 3, H, W] -> [B, D], by
+    :func:`clean_resize` in place of its own.
     """
     resolutions: tuple[int, ...] | None
     """The image sizes it takes; None for any."""
     inception: bool
-    """Whether its scores may be called IS, FID and KID; else they are classifier_score, fcd and kcd."""
+    """Whether its scores may be called IS, FID and KID; else they are classifier_score, fcd and kcd. A network
+    that is made with other options may have a ``card`` of its own, which then counts.
+    """
+    weights: tuple[PublishedWeights, ...] = ()
+    """Published files of which any one will do, the preferred first. The harness finds and checks one and passes
+    it as the first argument, a :class:`WeightFile`; load only what its ``content()`` gives. Empty where the
+    extractor brings its own weights.
+    """
+    dataset: str | None = None
+    """The data set that it was made for, to which it is offered where other weights are absent; None for any."""
 
 
 def normalizes(*roles: Role) -> Callable[[C], C]:
@@ -220,3 +267,39 @@ def load_results(path: str | Path = "results") -> pd.DataFrame:
     from ganbench.tables import results_frame
 
     return results_frame(load_runs(Path(path)))
+
+
+def table(
+    suite: str,
+    results: str | Path = "results",
+    profile: str = "quick",
+    *,
+    metrics: Sequence[str] = (),
+    best: bool = False,
+    match: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    plugins: Sequence[str | Path] = (),
+) -> pd.DataFrame:
+    """The table of a suite: one row per row of the suite, the published numbers beside ours.
+
+    ``best`` compares the best checkpoints in place of the final generators; ``match`` (``seconds``, ``flops``,
+    ``images``, ``10min``, ``64kimg``) cuts all runs at equal cost; ``overrides`` are the keys that the sweep was
+    given by ``--set``, nested. See :func:`ganbench.suite_frame.suite_frame` for the columns.
+
+    Raises UsageError for an unknown name, StoreError for a folder that does not exist and for runs that cannot
+    stand in one table.
+    """
+    from ganbench.suite_frame import suite_frame
+    from ganbench.suite_table import load_table
+
+    loaded = load_table(
+        suite,
+        Path(results),
+        profile,
+        metrics=metrics,
+        scores="best" if best else "final",
+        match=match,
+        overrides=[dict(overrides)] if overrides else [],
+        plugins=[Path(plugin) for plugin in plugins],
+    )
+    return suite_frame(loaded)

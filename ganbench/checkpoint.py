@@ -39,13 +39,21 @@ class Checkpoints:
         """All of a kind, the oldest first."""
         return sorted(self.folder.glob(f"{kind}-*.pt"))
 
+    def kept(self, kind: str) -> dict[int, Path]:
+        """All of a kind by step, the oldest first."""
+        return {int(path.stem.rpartition("-")[2]): path for path in self.paths(kind)}
+
     def load(self, path: Path) -> dict[str, Any] | None:
         """The state, on the CPU; None where there is none or its sha256 is not the recorded one."""
-        digest = _digest_file(path)
-        if not (path.exists() and digest.exists()) or digest.read_text().strip() != file_sha256(path):
+        if not path.exists() or self.recorded_sha256(path) != file_sha256(path):
             return None
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
+
+    def recorded_sha256(self, path: Path) -> str | None:
+        """What was written beside a checkpoint when it was made; None where that is gone."""
+        digest = _digest_file(path)
+        return digest.read_text().strip() if digest.exists() else None
 
     def prune(self, kind: str, keep: int) -> None:
         """Delete all but the newest ``keep`` of a kind."""

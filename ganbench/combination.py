@@ -18,10 +18,11 @@ def doubts(spec: RunSpec, entries: Mapping[str, Entry]) -> list[str]:
 
     Raises what :func:`ganbench.networks.build_networks` raises.
     """
+    told = _doubts_of_the_extractor(spec, entries.get("evaluation.extractor"))
     components = {c.name: entries[f"regularizers.{c.name}"].load() for c in spec.regularizers}
     asked = {name: component for name, component in components.items() if hasattr(component, "doubts")}
     if not asked:
-        return []
+        return told
     with torch.device("meta"):
         discriminator = build_networks(spec, entries).discriminator
     combination = Combination(
@@ -29,4 +30,12 @@ def doubts(spec: RunSpec, entries: Mapping[str, Entry]) -> list[str]:
         relativistic=bool(getattr(entries["loss"].load(), "needs_real", False)),
         batch_statistics=has_batch_statistics(discriminator),
     )
-    return [f"{name}: {doubt}" for name, component in asked.items() for doubt in component.doubts(combination)]
+    return told + [f"{name}: {doubt}" for name, component in asked.items() for doubt in component.doubts(combination)]
+
+
+def _doubts_of_the_extractor(spec: RunSpec, extractor: Entry | None) -> list[str]:
+    made_for = extractor.load().card.dataset if extractor is not None else None
+    if made_for in (None, spec.dataset.name):
+        return []
+    name = spec.evaluation.extractor.name
+    return [f"{name}: it was made for {made_for}, and its scores of {spec.dataset.name} say little"]

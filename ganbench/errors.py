@@ -19,6 +19,15 @@ class UsageError(GanbenchError):
     exit_code = USAGE
 
 
+class SizeError(UsageError):
+    """A network has no such resolution or feature map; at another size it may have."""
+
+    def __init__(self, reason: str, mend: str) -> None:
+        super().__init__(f"{reason}{mend}")
+        self.reason = reason
+        """What is lacking, without the mend."""
+
+
 class MissingError(GanbenchError):
     """A plug-in, weights or data are absent or broken (exit code 3)."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ganbench.cost import Cost, block_cost, count_parameters
-from ganbench.errors import UsageError
+from ganbench.errors import SizeError, UsageError
 from ganbench.layers import Layers
 from ganbench.matching import REFERENCE, Matcher, size_option
 from ganbench.random import isolated
@@ -57,9 +57,10 @@ def _check_maps(spec: RunSpec, name: str, layers: Layers) -> None:
     absent = sorted(set(layers.attention_at) - set(layers.feature_maps))
     if absent:
         has = ", ".join(map(str, sorted(set(layers.feature_maps))))
-        raise UsageError(
+        raise SizeError(
             f"the {name} of '{spec.architecture.name}' at {spec.resolution} px has no feature map {absent[0]}; "
-            f"it has {has}: choose with --attention-at, and the network with --attention-in"
+            f"it has {has}",
+            ": choose with --attention-at, and the network with --attention-in",
         )
 
 

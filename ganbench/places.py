@@ -38,3 +38,13 @@ class Places:
     """Whether images that cannot be read are left out, counted, instead of ending the preparation."""
     unverified_weights: bool = False
     """Whether weights whose sha256 is not the published one are loaded all the same."""
+
+    def arguments(self) -> tuple[str, ...]:
+        """The options that say the same to another ``ganbench``; the cache comes to it by the environment."""
+        flags = {
+            "--download": self.download,
+            "--skip-broken": self.skip_broken,
+            "--allow-unverified-weights": self.unverified_weights,
+        }
+        folders = ("--data-root", str(self.data), "--weights-dir", str(self.weights))
+        return (*folders, *(flag for flag, given in flags.items() if given))

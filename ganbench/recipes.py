@@ -1,4 +1,4 @@
-"""Reads registry/: recipes and the profiles that they share."""
+"""Reads registry/: recipes, the profiles that they share, and where its other files lie."""
 
 from __future__ import annotations
 
@@ -54,6 +54,10 @@ class RecipeBook:
     def recipe_names(self) -> list[str]:
         """What ``--model`` may name."""
         return sorted(self._recipes)
+
+    def files(self, folder: str) -> dict[str, Path]:
+        """The files of a folder of every root, such as ``suites``, by name."""
+        return self._collect(folder)
 
     def recipe(self, name: str) -> Recipe:
         """Read a recipe. Raises UsageError for an unknown name or malformed TOML (file and line)."""

@@ -9,12 +9,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ganbench.data import ImageData
 from ganbench.drafts import COMPONENT_KEYS, COMPONENT_LISTS, DEFAULTS, SCHEDULE, Draft, as_table, items, merge
-from ganbench.errors import GanbenchError, MissingError, UsageError
+from ganbench.errors import GanbenchError, MissingError, SizeError, UsageError
 from ganbench.matching import REFERENCE, check_matchable
 from ganbench.options import complain, resolve_options, typed_options
-from ganbench.places import Places
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Entry, Registry
 from ganbench.spec import Choice, RunSpec
@@ -64,7 +62,7 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
                 raise UsageError(f"{parent} holds several keys: set one of them, as in --set {key}=NAME")
         table.setdefault(last, DEFAULTS.get(key))
         try:
-            entries[key], table[last] = _resolve_choice(registry, kind, key, table.get(last))
+            entries[key], table[last] = resolve_choice(registry, kind, key, table.get(last))
         except GanbenchError as error:
             name = as_table(table.get(last)).get("name")
             if key not in ABSENT_AT_FIRST or name is None:
@@ -76,6 +74,8 @@ def resolve(registry: Registry, book: RecipeBook, model: str, profile: str, over
         entries |= found
     _settle_attention(draft, asked, entries["attention"])
     _settle_classification(draft, asked)
+    if draft.get("conditioning") == "none" and draft.get("fake_labels") == "empirical":
+        del draft["fake_labels"]  # no label is drawn at all, so that equal runs have equal specs
     spec = _validate(draft, str(recipe.path))
     _check_parts(spec, entries)
     from ganbench.combination import doubts
@@ -89,7 +89,7 @@ def _resolve_list(registry: Registry, kind: str, key: str, value: Any) -> tuple[
     choices: dict[str, Draft] = {}
     for item in items(key, value):
         own = {field: item.pop(field) for field in SCHEDULE if field in item}
-        entry, choice = _resolve_choice(registry, kind, f"{key}.{item.get('name')}", item, beside=tuple(SCHEDULE))
+        entry, choice = resolve_choice(registry, kind, f"{key}.{item.get('name')}", item, beside=tuple(SCHEDULE))
         if entry.name in choices:
             raise UsageError(f"{key} names '{entry.name}' twice: give it once, with the sum of the weights")
         component = entry.load()
@@ -99,9 +99,14 @@ def _resolve_list(registry: Registry, kind: str, key: str, value: Any) -> tuple[
     return entries, [choices[name] for name in sorted(choices)]
 
 
-def _resolve_choice(
+def resolve_choice(
     registry: Registry, kind: str, key: str, value: Any, beside: Sequence[str] = ()
 ) -> tuple[Entry, Draft]:
+    """A component by its name, or by a table with its name and options: its entry, and the choice for a spec.
+
+    ``key`` is where it stands in the spec, ``beside`` what else may stand in the table. Raises UsageError for an
+    unknown name or option, MissingError for a component that cannot be imported.
+    """
     if not isinstance(value, (str, Mapping)):
         raise UsageError(f"{key} should name a component of kind {kind}, as in --set {key}=NAME")
     options = as_table(value)
@@ -157,9 +162,10 @@ def _check_parts(spec: RunSpec, entries: Mapping[str, Entry]) -> None:
     """Refuse combinations that cannot be built, naming what can."""
     able = entries["architecture"].load().resolutions
     if spec.resolution not in able:
-        raise UsageError(
+        raise SizeError(
             f"architecture '{spec.architecture.name}' has no resolution {spec.resolution}; "
-            f"it has {', '.join(map(str, able))}"
+            f"it has {', '.join(map(str, able))}",
+            "",
         )
     if spec.conditioning != "none" and spec.num_classes == 0:
         raise UsageError(f"conditioning '{spec.conditioning}' needs classes: set --num-classes, or --conditioning none")
@@ -175,8 +181,9 @@ def _check_parts(spec: RunSpec, entries: Mapping[str, Entry]) -> None:
 def reopen(registry: Registry, spec: RunSpec) -> Resolved:
     """A stored spec with the entries behind its names, as they are installed now.
 
-    Raises UsageError for a name that nothing provides, MissingError for a component that cannot be imported or
-    that another provider, or another version of a third party's, now provides: the run would not be the same.
+    Raises UsageError for a name that nothing provides, MissingError for a plug-in file that is not given again, and
+    for a component that cannot be imported or that another provider, or another version of a third party's, now
+    provides: the run would not be the same.
     """
     chosen = {key: _choice_at(spec, key) for key in COMPONENT_KEYS}
     for key in COMPONENT_LISTS:
@@ -185,7 +192,15 @@ def reopen(registry: Registry, spec: RunSpec) -> Resolved:
     for key, choice in chosen.items():
         kind = COMPONENT_KEYS.get(key) or COMPONENT_LISTS[key.partition(".")[0]]
         provider = choice.provider.rpartition(" ")[0] or choice.provider
-        entry = registry.find(kind, f"{provider}:{choice.name}")
+        try:
+            entry = registry.find(kind, f"{provider}:{choice.name}")
+        except UsageError:
+            if not provider.startswith("file:"):
+                raise
+            file = provider.removeprefix("file:")
+            raise MissingError(
+                f"{kind} '{choice.name}' came from the plug-in file {file}: add --plugin {file}"
+            ) from None
         if entry.identity != choice.provider:
             raise MissingError(
                 f"{kind} '{choice.name}' was {choice.provider} when the run began and is {entry.identity} now: "
@@ -215,27 +230,3 @@ def instantiate(entry: Entry, choice: Choice) -> Callable[..., Any]:
     component = entry.load()
     options = typed_options(component, choice.options)
     return lambda *given, **decided: component(*given, **(options | decided))
-
-
-def load_data(resolved: Resolved, places: Places) -> tuple[RunSpec, ImageData]:
-    """Load the data set and put its fingerprint into the spec.
-
-    Raises MissingError where the data set or the extractor is not at hand, UsageError where the spec does
-    not fit the data.
-    """
-    for error in resolved.missing.values():
-        raise MissingError(str(error))
-    spec = resolved.spec
-    data: ImageData = instantiate(resolved.entries["dataset"], spec.dataset)(spec.resolution)
-    if spec.batch > len(data.train):
-        raise UsageError(
-            f"batch {spec.batch} is above the {len(data.train)} training images of {spec.dataset.name}: lower it"
-        )
-    if spec.conditioning != "none" and spec.num_classes != data.num_classes:
-        raise UsageError(f"{spec.dataset.name} has {data.num_classes} classes: set --num-classes {data.num_classes}")
-    for count in (spec.evaluation.samples, spec.evaluation.count_selecting):
-        spec.evaluation.check(count, "samples per evaluation")
-    for split in filter(None, (data.train, data.held_out)):
-        spec.evaluation.check(len(split), f"images in the split '{split.name}' of {spec.dataset.name}")
-    dataset = spec.dataset.model_copy(update={"fingerprint": data.fingerprint})
-    return spec.model_copy(update={"dataset": dataset}), data

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from ganbench.attempts import recorded_attempt
+from ganbench.batches import Batches
 from ganbench.checkpoint import Checkpoints
 from ganbench.combination import doubts
 from ganbench.cost import count_parameters
-from ganbench.data import Batches, ImageData
+from ganbench.data import ImageData
 from ganbench.environment import describe
 from ganbench.errors import GanbenchError
-from ganbench.evaluate.evaluator import Evaluator
+from ganbench.evaluate.evaluator import Evaluation, Evaluator
 from ganbench.networks import build_networks
 from ganbench.objective import build_objective
+from ganbench.places import Places
 from ganbench.progress import Progress
 from ganbench.registry import Entry
 from ganbench.spec import RunSpec
@@ -43,6 +48,7 @@ def execute(
     folder: RunFolder,
     device: torch.device,
     progress: Progress,
+    places: Places,
     deterministic: bool = False,
 ) -> dict[str, Any]:
     """Train and score one spec in its claimed folder; returns the result with its path.
@@ -56,12 +62,13 @@ def execute(
             spec,
             build_networks(spec, entries),
             build_objective(spec, entries),
-            Batches(data.train, spec.batch, spec.seed, device),
+            Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip),
             device,
         )
-        evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device)
+        evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device, places, progress.say)
         run = TrainingRun(trainer, evaluator, folder, progress)
-        status = run.execute()
+        with trainer.batches:
+            status = run.execute()
         write_json(folder.result, _result(run, status))
     except KeyboardInterrupt:
         raise Interrupted("interrupted: the same command goes on from the last checkpoint") from None
@@ -76,7 +83,7 @@ def execute(
     return finished
 
 
-def _best_scores(run: TrainingRun) -> dict[str, float]:
+def _score_best(run: TrainingRun) -> Evaluation:
     """The best checkpoint, on samples other than those it was chosen by."""
     checkpoints = Checkpoints(run.folder.checkpoints)
     path = checkpoints.path("best", run.best["step"])
@@ -88,11 +95,20 @@ def _best_scores(run: TrainingRun) -> dict[str, float]:
     return run.evaluator.score_samples(sampler, "report")
 
 
+def _evaluations(run: TrainingRun, status: str) -> dict[str, Evaluation | None]:
+    """What is reported: each generator is scored once, so the best that is the final one is not scored again."""
+    final = run.evaluator.score_samples(run.trainer.sampler, "report") if status == "finished" else None
+    same = final is not None and run.best["step"] == run.step
+    return {"final": final, "best": final if same else _score_best(run), "floor": run.evaluator.score_floor()}
+
+
 def _result(run: TrainingRun, status: str) -> dict[str, Any]:
     spec, evaluator, counters = run.spec, run.evaluator, asdict(run.counters)
-    final = evaluator.score_samples(run.trainer.sampler, "report") if status == "finished" else None
-    best = _best_scores(run)
+    reported = _evaluations(run, status)
+    scored = {which: evaluation for which, evaluation in reported.items() if evaluation is not None}
+    distinct = {id(evaluation): evaluation.seconds for evaluation in scored.values()}
     artefacts = sorted(p for p in run.folder.path.rglob("*") if p.suffix in (".pt", ".png", ".jsonl"))
+    artefacts = [path for path in artefacts if path != run.folder.attempts]  # which is written once more
     return {
         "schema": RESULT_SCHEMA,
         "run_id": spec.run_id,
@@ -103,15 +119,21 @@ def _result(run: TrainingRun, status: str) -> dict[str, Any]:
         "protocol": evaluator.protocol,
         "protocol_id": evaluator.protocol_id,
         "scores": {
-            "final": final,
-            "best": best,
-            "untrained": run.untrained,
-            "floor": evaluator.floor_scores(),
+            "untrained": run.untrained["scores"],
+            **{which: evaluation.values if evaluation else None for which, evaluation in reported.items()},
+        },
+        "evaluations": {
+            "untrained": run.untrained["facts"],
+            **{which: evaluation.facts() for which, evaluation in scored.items()},
+        },
+        "intra": {
+            which: evaluation.scores.by_class for which, evaluation in scored.items() if evaluation.scores.by_class
         },
         "best_step": run.best["step"],
         "counters": counters,
         "cost": {
-            "evaluation_seconds": run.evaluation_seconds,
+            "evaluation_seconds": run.evaluation_seconds + sum(distinct.values()),
+            "data_wait_seconds": run.trainer.batches.waited_seconds,
             "images_per_second": counters["real_images"] / counters["train_seconds"],
             "peak_memory_bytes": _peak_memory(run.trainer.device),
             "flops_per_step": run.flops_per_step,
@@ -128,6 +150,11 @@ def _peak_memory(device: torch.device) -> int:
     """Bytes: of the device where it has its own memory, else of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss begins with the peak of the process that started this one
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"))
+        if found is not None:
+            return 1024 * int(found[1])
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -138,6 +165,7 @@ def start(
     entries: Mapping[str, Entry],
     device: torch.device,
     progress: Progress,
+    places: Places,
     deterministic: bool = False,
 ) -> dict[str, Any] | None:
     """Run the folder's spec, go on with it, or return its result if it is done.
@@ -151,5 +179,5 @@ def start(
         done = folder.finished()
         if done is not None:
             return done
-        with progress:
-            return execute(folder.spec, data, entries, folder, device, progress, deterministic)
+        with recorded_attempt(folder), progress:
+            return execute(folder.spec, data, entries, folder, device, progress, places, deterministic)

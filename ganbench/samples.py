@@ -19,7 +19,7 @@ COLUMNS, ROWS = 10, 8
 
 def write_grid(path: Path, sampler: nn.Module, spec: RunSpec, device: torch.device) -> None:
     """Write 8 rows of 10 samples as PNG; with classes, column c is class c (modulo their number)."""
-    images = sample_bank(
+    bank = sample_bank(
         sampler,
         count=COLUMNS * ROWS,
         latent_dim=spec.latent_dim,
@@ -30,5 +30,5 @@ def write_grid(path: Path, sampler: nn.Module, spec: RunSpec, device: torch.devi
         device=device,
     )
     buffer = io.BytesIO()
-    to_pil_image(make_grid(images, nrow=COLUMNS, padding=2, pad_value=255)).save(buffer, format="PNG")
+    to_pil_image(make_grid(bank.images[:], nrow=COLUMNS, padding=2, pad_value=255)).save(buffer, format="PNG")
     write_atomically(path, buffer.getvalue())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -92,6 +93,13 @@ class EMASpec(_Frozen):
     """Generator step up to which the average is a plain copy."""
 
 
+MetricFamily = Literal["isc", "fid", "clean-fid", "kid", "prc", "intra-fid"]
+"""Scores that are computed together; ``prc`` is precision, recall, density and coverage."""
+
+DEFAULT_FAMILIES: tuple[MetricFamily, ...] = ("isc", "fid", "clean-fid", "kid", "prc")
+"""All that no labels are needed for."""
+
+
 class MetricSettings(_Frozen):
     """How the scores are computed; the defaults are torch-fidelity's."""
 
@@ -104,31 +112,27 @@ class MetricSettings(_Frozen):
     prc_k: PositiveInt = 3
     """Which nearest neighbour sets the radius for precision and recall."""
 
-    def check(self, count: int, what: str) -> None:
-        """Raise UsageError where ``count`` images are too few for these settings; ``what`` names them."""
+    def check(self, count: int, what: str, families: Collection[str] = DEFAULT_FAMILIES) -> None:
+        """Raise UsageError where ``count`` images are too few for these metrics; ``what`` names them."""
         if count < 2:
             raise UsageError(f"scores need at least 2 images, but there are {count} {what}")
-        for name, needed in (
-            ("kid_subset_size", self.kid_subset_size),
-            ("isc_splits", self.isc_splits),
-            ("prc_k", self.prc_k + 1),
+        for family, name, needed in (
+            ("kid", "kid_subset_size", self.kid_subset_size),
+            ("isc", "isc_splits", self.isc_splits),
+            ("prc", "prc_k", self.prc_k + 1),
         ):
-            if count < needed:
+            if family in families and count < needed:
                 raise UsageError(
                     f"{name}={getattr(self, name)} needs at least {needed} images, but there are {count} "
                     f"{what}: lower {name} or give more images"
                 )
 
 
-MetricFamily = Literal["isc", "fid", "clean-fid", "kid", "prc", "intra-fid"]
-"""Scores that are computed together; ``prc`` is precision, recall, density and coverage."""
-
-
 class EvaluationSpec(MetricSettings):
     """What is scored, when, and by which settings."""
 
     extractor: ExtractorChoice
-    metrics: tuple[MetricFamily, ...] = ("isc", "fid", "clean-fid", "kid", "prc")
+    metrics: tuple[MetricFamily, ...] = DEFAULT_FAMILIES
     every: Amount
     samples: Annotated[int, Field(ge=2)]
     """Generated images behind the final scores, and behind the best checkpoint's."""

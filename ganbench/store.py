@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from ganbench.errors import StoreError
 from ganbench.spec import RunSpec
 
-RESULT_SCHEMA = 1
+RESULT_SCHEMA = 2
 """Of ``result.json``; raised when its keys change their meaning."""
 
 
@@ -130,6 +130,8 @@ class RunFolder:
         self.timing = self.path / "timing.jsonl"
         self.result = self.path / "result.json"
         self.failure = self.path / "failure.json"
+        self.attempts = self.path / "attempts.jsonl"
+        self.log = self.path / "log.txt"
 
     def create(self) -> None:
         """Make the folder and write ``spec.json``. Raises StoreError where that is not possible."""
@@ -190,16 +192,20 @@ def _read_json(path: Path) -> Any:
 
 def read_spec(folder: Path) -> RunSpec:
     """``spec.json`` of a run's folder. Raises StoreError where it is no spec of this version."""
-    path = folder / "spec.json"
+    return read_spec_file(folder / "spec.json", "move that folder away")
+
+
+def read_spec_file(path: Path, mend: str = "give the spec.json of a run") -> RunSpec:
+    """A spec as JSON. Raises StoreError, with the mend, where it is no spec of this version."""
     try:
         return RunSpec.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise StoreError(f"{path} cannot be read ({error.strerror}): move that folder away and run again") from error
+        raise StoreError(f"{path} cannot be read ({error.strerror}): {mend} and run again") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise StoreError(
-            f"{path} is not a spec of this version of ganbench ({where}: {first['msg'].lower()}): move that folder away"
+            f"{path} is not a spec of this version of ganbench ({where}: {first['msg'].lower()}): {mend}"
         ) from None
 
 
@@ -220,6 +226,8 @@ class StoredRun:
     """finished or diverged by its result; failed by its failure.json; else unfinished."""
     result: dict[str, Any]
     """Content of result.json; empty where the run has none yet."""
+    folder: Path
+    """Where it was found."""
 
 
 @dataclass(frozen=True)
@@ -254,5 +262,5 @@ def load_runs(results: Path) -> StoredRuns:
             continue
         failed = (folder / "failure.json").exists()
         status = result.get("status") or ("failed" if failed else "unfinished")
-        runs[spec.run_id] = StoredRun(spec, status, result)
+        runs[spec.run_id] = StoredRun(spec, status, result, folder)
     return StoredRuns(list(runs.values()), foreign)

@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 
+from ganbench.rendering import Document, count_words, si, spread
 from ganbench.spec import RunSpec, flatten
 from ganbench.store import StoredRun, StoredRuns
 
-LOWER_IS_BETTER = ("fcd", "clean_fcd", "fid", "clean_fid", "kcd", "kid")
-HIGHER_IS_BETTER = ("classifier_score", "inception_score", "precision", "recall")
+LOWER_IS_BETTER = ("fcd", "clean_fcd", "fid", "clean_fid", "kcd", "kid", "intra_fcd", "intra_fid")
+HIGHER_IS_BETTER = ("classifier_score", "inception_score", "precision", "recall", "density", "coverage")
 DEFAULT_METRICS = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
 COUNTERS = ("g_steps", "d_steps", "real_images", "fake_images", "flops", "train_seconds")
 _IDENTITY_KEYS = ("seed", "algo_version", "model")
@@ -61,7 +62,7 @@ def _comparable(runs: Sequence[StoredRun]) -> tuple[str, str]:
 
 
 def _metrics_present(runs: Iterable[StoredRun], asked: Sequence[str] | None) -> list[str]:
-    present = {name for run in runs for name in run.result.get("scores", {}).get("floor", {})}
+    present = {name for run in runs for name in run.result.get("scores", {}).get("best", {})}
     return [name for name in asked or DEFAULT_METRICS if name in present]
 
 
@@ -77,7 +78,7 @@ def _row(runs: Sequence[StoredRun], metrics: Sequence[str]) -> dict[tuple[str, s
     for metric in metrics:
         final = pd.Series([_number(r["scores"]["final"].get(metric)) for r in finished], dtype=float)
         best = pd.Series([_number(r["scores"]["best"].get(metric)) for r in with_result], dtype=float)
-        floor = [_number(r["scores"]["floor"].get(metric)) for r in with_result]
+        floor = [_number((r["scores"]["floor"] or {}).get(metric)) for r in with_result]
         row[metric, "mean"] = final.mean(skipna=False) if finished else math.nan
         row[metric, "std"] = final.std(skipna=False) if len(finished) > 1 else math.nan
         row[metric, "best"] = best.mean(skipna=False) if with_result else math.nan
@@ -166,34 +167,38 @@ def short_frame(frame: pd.DataFrame) -> pd.DataFrame:
     shown = pd.DataFrame(index=frame.index)
     metrics = [m for m in DEFAULT_METRICS if (m, "mean") in frame.columns]
     for metric in metrics:
-        arrow = "↓" if metric in LOWER_IS_BETTER else "↑"
         pairs = zip(frame[metric, "mean"], frame[metric, "std"], strict=True)
-        shown[f"{metric} {arrow}"] = [
-            f"{mean:.4g}" + ("" if math.isnan(std) else f" ± {std:.2g}") for mean, std in pairs
-        ]
+        shown[f"{metric} {arrow(metric)}"] = [spread(mean, std) for mean, std in pairs]
     if metrics:
         shown[f"best {metrics[0]}"] = [f"{v:.4g}" for v in frame[metrics[0], "best"]]
         shown[f"floor {metrics[0]}"] = [f"{v:.4g}" for v in frame[metrics[0], "floor"]]
     if not frame.empty:
-        shown["n"] = [_count_words(row) for _, row in frame["runs"].iterrows()]
-        shown["params G"] = [_si(v) for v in frame["parameters", "generator"]]
-        shown["params D"] = [_si(v) for v in frame["parameters", "discriminator"]]
+        shown["n"] = [count_words(row) for _, row in frame["runs"].iterrows()]
+        shown["params G"] = [si(v) for v in frame["parameters", "generator"]]
+        shown["params D"] = [si(v) for v in frame["parameters", "discriminator"]]
         shown["kimg"] = [f"{v / 1e3:.4g}" for v in frame["counters", "real_images"]]
         shown["G steps"] = [f"{v:.0f}" for v in frame["counters", "g_steps"]]
-        shown["FLOPs"] = [_si(v) for v in frame["counters", "flops"]]
+        shown["FLOPs"] = [si(v) for v in frame["counters", "flops"]]
         shown["train s"] = [f"{v:.0f}" for v in frame["counters", "train_seconds"]]
     return shown
 
 
-def _count_words(row: pd.Series[Any]) -> str:
-    others = [f"{row[s]} {s}" for s in ("diverged", "failed", "unfinished") if row[s]]
-    return str(row["n"]) + (f" ({', '.join(others)})" if others else "")
+def arrow(metric: str) -> str:
+    """Which way a metric is better."""
+    return "↓" if metric in LOWER_IS_BETTER else "↑"
 
 
-def _si(value: float) -> str:
-    if math.isnan(value):
-        return "nan"
-    for unit, scale in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g}{unit}"
-    return f"{value:.0f}"
+def results_document(frame: pd.DataFrame) -> Document:
+    """What is printed of :func:`results_frame`."""
+    shown = short_frame(frame).reset_index()
+    if not frame.empty:
+        shown["rank"] = ["" if pd.isna(rank) else str(rank) for rank in shown["rank"]]
+    return Document(
+        title="All results",
+        lines=frame.attrs["groups"],
+        tables=[shown],
+        notes=frame.attrs["notes"],
+        frame=frame,
+        if_empty="no runs yet: 'ganbench run --model sagan' makes one",
+        about={"groups": frame.attrs["groups"]},
+    )

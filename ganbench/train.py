@@ -15,7 +15,8 @@ import torch
 from ganbench.budget import Counters
 from ganbench.checkpoint import KEPT, Checkpoints
 from ganbench.errors import INTERRUPTED, GanbenchError
-from ganbench.evaluate.evaluator import Evaluator
+from ganbench.evaluate.evaluator import Evaluation, Evaluator
+from ganbench.evaluate.names import labelled
 from ganbench.flops import count_step
 from ganbench.progress import Progress, Status
 from ganbench.samples import write_grid
@@ -74,7 +75,8 @@ class TrainingRun:
         self.counters = Counters()
         self.best: dict[str, Any] = {}
         """Step and selection score of the best evaluation so far."""
-        self.untrained: dict[str, float] = {}
+        self.untrained: dict[str, Any] = {}
+        """Scores and facts of the evaluation before the first step."""
         self.evaluation_seconds = 0.0
         self.flops_per_step = count_step(trainer)
         self._records = ExitStack()
@@ -110,10 +112,12 @@ class TrainingRun:
             self.counters = Counters(**state["counters"])
             self.best, self.untrained = state["best"], state["untrained"]
             self.evaluation_seconds = state["evaluation_seconds"]
+            self.trainer.batches.waited_seconds = state["data_wait_seconds"]
             self.progress.say(f"going on from step {self.step} ({path})")
             return
         self._record_in(JSONLines(self.folder.metrics, 0), JSONLines(self.folder.timing, 0))
-        self.untrained = self._evaluate()
+        first = self._evaluate()
+        self.untrained = {"scores": first.values, "facts": first.facts()}
 
     def _record_in(self, metrics: JSONLines, timing: JSONLines) -> None:
         self.metrics, self.timing = metrics, timing
@@ -132,6 +136,7 @@ class TrainingRun:
             "best": self.best,
             "untrained": self.untrained,
             "evaluation_seconds": self.evaluation_seconds,
+            "data_wait_seconds": self.trainer.batches.waited_seconds,
             "metrics": {"sha256": metrics_sha256, "size": self.metrics.size},
             "timing": self.timing.size,
         }
@@ -140,29 +145,39 @@ class TrainingRun:
         self.checkpoints.prune("best", 1)
         self._saved_at = time.monotonic()
 
-    def _evaluate(self) -> dict[str, float]:
+    def _evaluate(self) -> Evaluation:
         """Score the selection samples; keep the generator if it is the best so far; draw the grid."""
         started = time.perf_counter()
-        sampler = self.trainer.sampler
-        scores = self.evaluator.score_samples(sampler, "select")
+        sampler, primary = self.trainer.sampler, self.evaluator.primary
+        evaluation = self.evaluator.score_samples(sampler, "select")
         write_grid(self.folder.samples / f"step-{self.step:09d}.png", sampler, self.spec, self.trainer.device)
-        score = scores[self.evaluator.primary]
+        score = evaluation.values[primary]
         if not self.best or score < self.best["score"]:
             self.best = {"step": self.step, "score": score}
             self.checkpoints.save("best", self.step, {"generator": sampler.state_dict()})
-        self.evaluation_seconds += time.perf_counter() - started
-        self.metrics.append({"event": "scores", "step": self.step, "samples": "select", "scores": scores})
-        self._log_timing("scores")
-        self._score = f"{self.evaluator.primary} {score:.2f}"
-        return scores
+        seconds = time.perf_counter() - started
+        self.evaluation_seconds += seconds
+        count = evaluation.scores.n
+        told = {"samples": "select", "n": count, "protocol_id": evaluation.protocol_id}
+        self.metrics.append(
+            {"event": "scores", "step": self.step, **told, "scores": evaluation.labelled(), **self._spent_so_far()}
+        )
+        self._log_timing("scores", seconds=seconds)
+        self._score = f"{labelled(primary, count)} {score:.2f}"
+        return evaluation
 
-    def _log_timing(self, event: str) -> None:
+    def _spent_so_far(self) -> dict[str, int]:
+        """The counters that the spec determines, for a row: so a curve can be cut at equal cost."""
+        return {k: v for k, v in asdict(self.counters).items() if k != "train_seconds"}
+
+    def _log_timing(self, event: str, **measured: float) -> None:
         self.timing.append(
             {
                 "event": event,
                 "step": self.step,
                 "train_seconds": self.counters.train_seconds,
                 "evaluation_seconds": self.evaluation_seconds,
+                **measured,
             }
         )
 
@@ -189,8 +204,7 @@ class TrainingRun:
 
     def _log(self, loss_d: torch.Tensor, loss_g: torch.Tensor) -> None:
         losses = {"loss_d": loss_d.item(), "loss_g": loss_g.item()}
-        counters = {k: v for k, v in asdict(self.counters).items() if k != "train_seconds"}
-        self.metrics.append({"event": "losses", "step": self.step, **losses, **counters})
+        self.metrics.append({"event": "losses", "step": self.step, **losses, **self._spent_so_far()})
         self._log_timing("losses")
         share = self.spec.budget.spent(self.counters)
         seconds = self.counters.train_seconds

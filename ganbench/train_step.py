@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import Batches
+from ganbench.batches import Batches
 from ganbench.ema import EMA
 from ganbench.judge import Judge, frozen
 from ganbench.networks import Networks
@@ -69,13 +69,17 @@ class Trainer:
         )
 
     def _draw(self, stream: str, step: int, count: int) -> tuple[Tensor, Tensor | None]:
-        """Latents N(0, I) [count, latent_dim] and uniform labels."""
+        """Latents N(0, I) [count, latent_dim] and labels [count], drawn as the spec says."""
         draws = generator(self.spec.seed, stream, step)
         latents = torch.randn(count, self.spec.latent_dim, generator=draws)
-        labels = None
-        if self.spec.network_classes:
-            labels = torch.randint(self.spec.network_classes, (count,), generator=draws).to(self.device)
-        return latents.to(self.device), labels
+        if not self.spec.network_classes:
+            return latents.to(self.device), None
+        if self.spec.fake_labels == "empirical":
+            known = self.batches.labels
+            labels = known[torch.randint(len(known), (count,), generator=draws)]
+        else:
+            labels = torch.randint(self.spec.network_classes, (count,), generator=draws)
+        return latents.to(self.device), labels.to(self.device)
 
     def learning_rates(self, progress: float) -> None:
         """Set both rates for this share of the budget spent, 0 to 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import pytest
 import torch
 from harness import MODELS, PLUGINS, environment, train
 from hypothesis import settings
+from inception_weights import InceptionWeights, make_inception_weights
 
 settings.register_profile("ganbench", derandomize=True, deadline=None, database=None)
 settings.load_profile("ganbench")
@@ -26,6 +28,20 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_counts() -> None:
+    """However the tests were started: a shell lets what it starts in the background ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is made once for all tests meets no statistics that another version left in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +67,12 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> RunOf:
         return made[model]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def inception_weights(tmp_path_factory: pytest.TempPathFactory) -> InceptionWeights:
+    """Random Inception weights in both real file formats. Read-only; to be allowed as unverified."""
+    return make_inception_weights(tmp_path_factory.mktemp("inception"))
 
 
 @pytest.fixture(scope="session")

@@ -222,14 +222,19 @@ def assert_same_tensors(one: Any, other: Any, where: str = "") -> None:
 
 
 def assert_same_run(results: Path, undisturbed: Path) -> None:
+    """The only runs of two results folders are the same."""
+    assert_same_folder(run_folder(results), run_folder(undisturbed))
+
+
+def assert_same_folder(one: Path, other: Path) -> None:
     """Two finished runs of one spec: the same weights, averages, buffers, optimizers, rows, grids, scores."""
-    one, other = run_folder(results), run_folder(undisturbed)
     assert (one / "metrics.jsonl").read_bytes() == (other / "metrics.jsonl").read_bytes()
     states = [load(newest(folder)) for folder in (one, other)]
     for state in states:
-        for measured in ("timing", "evaluation_seconds"):
+        for measured in ("timing", "evaluation_seconds", "data_wait_seconds"):
             del state[measured]
         del state["counters"]["train_seconds"]
+        del state["untrained"]["facts"]["seconds"]
     assert_same_tensors(*states)
     assert_same_tensors(load(newest(one, "best")), load(newest(other, "best")))
     ends = [json.loads((folder / "result.json").read_text()) for folder in (one, other)]
@@ -245,7 +250,7 @@ def assert_same_run(results: Path, undisturbed: Path) -> None:
 def assert_whole(folder: Path) -> None:
     """The result names every artefact with the digest that the file has, and nothing half-written lies about."""
     named = json.loads((folder / "result.json").read_text())["artefacts"]
-    there = [p for p in folder.rglob("*") if p.suffix in (".pt", ".png", ".jsonl")]
+    there = [p for p in folder.rglob("*") if p.suffix in (".pt", ".png", ".jsonl") and p.name != "attempts.jsonl"]
     assert named == {str(path.relative_to(folder)): digest(path) for path in there}
     assert not [p for p in (folder / "checkpoints").iterdir() if p.name.startswith(".")]
     for checkpoint in (folder / "checkpoints").glob("*.pt"):

@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 import torch
 
-from ganbench.data import Batches, ImageData
+from ganbench.batches import Batches
+from ganbench.data import ImageData
 from ganbench.drafts import Draft, merge, nest
 from ganbench.errors import UsageError
+from ganbench.loading import load_data
 from ganbench.networks import build_networks
 from ganbench.objective import build_objective
 from ganbench.places import Places
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
-from ganbench.resolve import load_data, resolve
+from ganbench.resolve import resolve
 from ganbench.train_step import Trainer
 
 REGISTRY = Registry.discover()

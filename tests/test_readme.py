@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
-from harness import ROOT, SCORED, shell
+from harness import ROOT, SCORED, digest, shell
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-SMALL = ["--width", "8", "--batch", "8", "--budget", "2steps", "--set", "evaluation.every=2steps", *SCORED]
+_SHORT = ["--budget", "2steps", "--set", "evaluation.every=2steps", *SCORED]
+SMALL = {
+    "run": ["--width", "8", "--batch", "8", *_SHORT],
+    "sweep": ["--seeds", "1", "--rows", "none,self-8", *_SHORT],
+}
+"""What makes a command of the README one of seconds."""
+TABLE = "results/quick/sagan-table1.md"
 
 
 def _commands() -> list[list[str]]:
@@ -19,6 +26,11 @@ def _commands() -> list[list[str]]:
     lines = [line for kind, text in BLOCKS if kind == "sh" for line in text.splitlines()]
     parts = [part.strip() for line in lines for part in line.split("&&")]
     return [shlex.split(part)[1:] for part in parts if part.startswith("ganbench ")]
+
+
+def _matches(folder: Path, word: str) -> list[Path]:
+    """What a shell makes of a pattern."""
+    return sorted(folder.glob(word)) if "*" in word else []
 
 
 def _plugin_file() -> tuple[str, str]:
@@ -35,8 +47,10 @@ def test_every_command_does_what_it_says(tmp_path: Path) -> None:
     commands = _commands()
     assert ["table"] in commands
     assert sum(command[0] == "run" for command in commands) >= 4
+    assert {"sweep", "eval", "sample", "data", "weights"} <= {command[0] for command in commands}
     for command in commands:
-        outcome = shell(*command, *(SMALL if command[0] == "run" else []))
+        expanded = [str(path) for word in command for path in (_matches(tmp_path, word) or [word])]
+        outcome = shell(*expanded, *SMALL.get(command[0], []))
         assert outcome.code == 0, f"{command}: {outcome.err}"
         assert outcome.out, command
 
@@ -57,14 +71,23 @@ def test_adding_a_part_takes_ten_lines() -> None:
 
 
 def test_the_table_is_the_committed_one() -> None:
-    shown = README.partition("<!-- results/quick/table.md -->\n")[2].partition("<!-- end -->")[0]
-    assert shown.strip() == (ROOT / "results" / "quick" / "table.md").read_text(encoding="utf-8").strip()
+    shown = README.partition(f"<!-- {TABLE} -->\n")[2].partition("<!-- end -->")[0]
+    assert shown.strip() == (ROOT / TABLE).read_text(encoding="utf-8").strip()
 
 
-def test_the_committed_table_is_what_the_committed_runs_give() -> None:
-    outcome = shell("table", "--format", "md", "--results", ROOT / "results" / "quick")
+def test_the_committed_tables_are_what_the_committed_records_give() -> None:
+    outcome = shell("table", "--check", ROOT / "results" / "quick")
     assert outcome.code == 0, outcome.err
-    assert outcome.out.strip() == (ROOT / "results" / "quick" / "table.md").read_text(encoding="utf-8").strip()
+    for name in ("sagan-table1.md", "sagan-figure3.md", "sagan-figure3.svg", "baselines.md"):
+        assert name in outcome.out
+
+
+def test_the_picture_is_a_grid_of_the_committed_run() -> None:
+    (run,) = (ROOT / "results" / "first" / "runs").iterdir()
+    last = max((run / "samples").iterdir())
+    assert (ROOT / "results" / "first" / "sagan.png").read_bytes() == last.read_bytes()
+    recorded = json.loads((run / "result.json").read_text(encoding="utf-8"))["artefacts"]
+    assert recorded[f"samples/{last.name}"] == digest(last)
 
 
 def test_links_and_pictures_exist() -> None:

@@ -12,11 +12,16 @@ from ganbench.errors import FAILED, INTERRUPTED, GanbenchError
 
 COMMANDS = {
     "check": "Check that a component does what its kind must.",
+    "data": "List, show, prepare and verify data sets.",
     "doctor": "Check the installation and every plug-in.",
-    "list": "List models and components.",
+    "eval": "Score a run, a folder or a generator.",
+    "list": "List models, suites, papers and components.",
     "run": "Train one model, score it, keep the result.",
+    "sample": "Write images of a run.",
     "show": "Show what a run would be: its spec, providers and parameter counts.",
-    "table": "Print all results as a table.",
+    "sweep": "Train every row of a suite with several seeds.",
+    "table": "Print the table of a suite, or of all results.",
+    "weights": "List, check and add the weight files of extractors.",
 }
 """Name -> the line in --help, here so that help imports no command."""
 

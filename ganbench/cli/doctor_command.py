@@ -16,7 +16,7 @@ from ganbench.errors import DONE, MISSING, MissingError
 @click.option("--plugin", type=click.Path(path_type=Path), multiple=True, metavar="FILE.py", help="Check a file too.")
 @json_option
 def command(plugin: tuple[Path, ...], as_json: bool) -> int:
-    """Check the installation: versions, devices, and every component by importing it.
+    """Check the installation: versions, devices, weight files, and every component by importing it.
 
     Exits with 3 where a component cannot be imported, its traceback shown.
     """
@@ -25,7 +25,9 @@ def command(plugin: tuple[Path, ...], as_json: bool) -> int:
     import torch
 
     from ganbench.environment import device_name, package_versions
+    from ganbench.places import Places
     from ganbench.registry import KINDS, Registry
+    from ganbench.weights import known_weights, survey
 
     registry = Registry.discover(plugin)
     broken: list[dict[str, Any]] = []
@@ -43,6 +45,7 @@ def command(plugin: tuple[Path, ...], as_json: bool) -> int:
         "packages": package_versions(),
         "devices": {name: device_name(torch.device(name)) for name in devices},
         "threads": torch.get_num_threads(),
+        "weights": {state.published.file: state.state for state in survey(known_weights(registry), Places())},
         "components": checked,
         "broken": broken,
     }
@@ -53,6 +56,11 @@ def command(plugin: tuple[Path, ...], as_json: bool) -> int:
             click.echo(f"{package:<16}{version}")
         for name, device in report["devices"].items():
             click.echo(f"{name:<16}{device}")
+        for file, state in report["weights"].items():
+            if state != "absent":
+                click.echo(f"{state:<16}{file}")
+        absent = sum(state == "absent" for state in report["weights"].values())
+        click.echo(f"{absent} of {len(report['weights'])} weight files are absent: 'ganbench weights list'")
         for failure in broken:
             click.echo(f"\n{failure['traceback']}{failure['error']}")
         click.echo(f"{checked} components, {len(broken)} broken")

@@ -45,11 +45,15 @@ def command(
         print_spec(describe_spec(resolved, places, with_parameters=False), as_json)
         return DONE
     from ganbench.environment import choose_device
-    from ganbench.resolve import load_data
+    from ganbench.loading import load_data
     from ganbench.store import RunFolder
 
     chosen = choose_device(device)
     spec, data = load_data(resolved, places)
+    if data.held_out is None:
+        from ganbench.sources import ALONE
+
+        click.echo(f"ganbench: note: of {spec.dataset.name} {ALONE}", err=True)
     folder = RunFolder(results, spec)
     result = folder.finished()
     if result is None:
@@ -61,7 +65,7 @@ def command(
             make_deterministic()
         check_networks(spec, resolved.entries)
         click.echo(f"run {spec.run_id[:12]}: {folder.path}", err=True)
-        result = start(folder, data, resolved.entries, chosen, progress_for_stderr(), deterministic)
+        result = start(folder, data, resolved.entries, chosen, progress_for_stderr(), places, deterministic)
     if result is None:
         click.echo(f"ganbench: another process is running {spec.run_id[:12]}: nothing to do here", err=True)
         return DONE
@@ -76,15 +80,18 @@ def command(
 
 def _print_result(result: dict[str, Any]) -> None:
     click.echo(f"{result['model']}: {result['status']} after {result['counters']['g_steps']} steps")
-    names = [name for name in result["scores"]["floor"] if not name.endswith("_std")]
-    columns = {
-        "untrained": result["scores"]["untrained"],
-        "final": result["scores"]["final"] or {},
-        f"best (step {result['best_step']})": result["scores"]["best"],
-        "held-out real": result["scores"]["floor"],
+    names = [name for name in result["scores"]["best"] if not name.endswith("_std")]
+    told = {
+        "untrained": "untrained",
+        "final": "final",
+        "best": f"best (step {result['best_step']})",
+        "floor": "held-out real",
     }
+    columns = {head: result["scores"][which] or {} for which, head in told.items()}
+    counts = [result["evaluations"].get(which, {}).get("n", "") for which in told]
     width = max(map(len, columns)) + 2
     click.echo(" " * 18 + "".join(f"{column:>{width}}" for column in columns))
+    click.echo(f"{'images':<18}" + "".join(f"{count:>{width}}" for count in counts))
     for name in names:
         row = (f"{scores[name]:>{width}.4g}" if name in scores else " " * width for scores in columns.values())
         click.echo(f"{name:<18}" + "".join(row))

@@ -29,15 +29,19 @@ def describe_spec(resolved: Resolved, places: Places, with_parameters: bool) -> 
     """The spec as JSON. ``run_id`` is None where the data set, whose content is part of it, or the extractor
     is not at hand.
     """
+    from ganbench.errors import MissingError
+    from ganbench.loading import load_data
     from ganbench.networks import attention_costs, parameter_counts
-    from ganbench.resolve import load_data
 
     spec, run_id = resolved.spec, None
     for error in resolved.missing.values():
         click.echo(f"ganbench: warning: {error} It is not at hand, so this can be shown, not run.", err=True)
     if not resolved.missing:
-        spec, _ = load_data(resolved, places)
-        run_id = spec.run_id
+        try:
+            spec, _ = load_data(resolved, places, may_prepare=False)
+            run_id = spec.run_id
+        except MissingError as error:
+            click.echo(f"ganbench: warning: {error}. Until then this can be shown, not run.", err=True)
     description: dict[str, Any] = {
         "run_id": run_id,
         "cell_id": spec.cell_id if run_id else None,

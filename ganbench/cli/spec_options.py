@@ -38,6 +38,8 @@ _OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
     ("--batch", "batch", int, "N", "Real images in an update of D."),
     ("--n-dis", "n_dis", int, "N", "Updates of D for one of G."),
     ("--budget", "budget", str, "AMOUNT", "When to end: 2000steps, 64kimg, 10min, 5pflop."),
+    ("--eval-every", "evaluation.every", str, "AMOUNT", "Between two scores in training: 500steps, 8kimg, 10min."),
+    ("--eval-samples", "evaluation.select_samples", int, "N", "Samples behind each; the final scores have their own."),
     ("--precision", "precision", click.Choice(["fp32", "bf16"]), None, "Of the forward passes."),
 ]
 
@@ -47,7 +49,8 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_spec(
-        model: str,
+        spec: Path | None,
+        model: str | None,
         profile: str,
         seed: int,
         sn_g: bool | None,
@@ -71,7 +74,13 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
             flags["attention_at"] = sorted(set(attention_at))
         if regularizer:
             flags["regularizers"] = list(regularizer)
-        resolved = _resolve(model, profile, flags, assignments, plugin, registry)
+        if spec is not None:
+            _refuse_beside_spec()
+            resolved = _reopen(spec, plugin)
+        elif model is None:
+            raise click.MissingParameter(param_hint="'--model'", param_type="option")
+        else:
+            resolved = _resolve(model, profile, flags, assignments, plugin, registry)
         for warning in resolved.warnings:
             click.echo(f"ganbench: warning: {warning}", err=True)
         return command(resolved=resolved, **values)
@@ -79,6 +88,37 @@ def spec_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_fixed_options()):
         with_spec = option(with_spec)
     return with_spec
+
+
+def _refuse_beside_spec() -> None:
+    """A stored spec is whole: nothing changes it."""
+    context = click.get_current_context()
+    fixed = {option.name: option.opts[0] for option in context.command.params if option.opts[0] in _changing()}
+    for name, flag in fixed.items():
+        if context.get_parameter_source(str(name)) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--spec holds the whole run: leave out {flag}")
+
+
+def _changing() -> set[str]:
+    """The options that a stored spec leaves no room for."""
+    fixed = ("--model", "--profile", "--seed", "--sn-g", "--sn-d", "--attention-at", "--regularizer", "--set")
+    return {*fixed, *(flag for flag, *_ in _OPTIONS)}
+
+
+def _reopen(path: Path, plugins: tuple[Path, ...]) -> Resolved:
+    from ganbench.errors import UsageError
+    from ganbench.registry import Registry
+    from ganbench.resolve import reopen
+    from ganbench.spec import ALGO_VERSION
+    from ganbench.store import read_spec_file
+
+    spec = read_spec_file(path)
+    if spec.algo_version != ALGO_VERSION:
+        raise UsageError(
+            f"{path} is of algo_version {spec.algo_version}, and this version of ganbench computes {ALGO_VERSION}: "
+            "it would be another run"
+        )
+    return reopen(Registry.discover(plugins), spec)
 
 
 def _resolve(
@@ -107,9 +147,10 @@ def _resolve(
 
 
 def _fixed_options() -> list[Callable[[Callable[..., Any]], Callable[..., Any]]]:
-    path = click.Path(path_type=Path)
+    path, file = click.Path(path_type=Path), click.Path(exists=True, dir_okay=False, path_type=Path)
     options = [
-        click.option("--model", required=True, metavar="NAME", help="Recipe to start from, such as sagan."),
+        click.option("--model", metavar="NAME", help="Recipe to start from, such as sagan.  [required]"),
+        click.option("--spec", type=file, metavar="FILE", help="In place of --model and its changes: a spec.json."),
         click.option(
             "--profile",
             default="quick",

@@ -2,29 +2,57 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
-from ganbench.conformance.report import Broken, Check, Cost, Noted
+from ganbench.conformance.report import Broken, Check, Cost, Noted, Skipped
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import UsageError
+from ganbench.places import Places
+from ganbench.sources import AbsentError, RawData, RawSplit, Source, card_of
 
 RESOLUTIONS = (32, 64, 28, 48, 128, 256, 16, 8)
 """Tried in this order until the data set has one."""
+SOME = 64
+"""Images of each split that are looked at where they are read from files."""
 
 
 class DatasetSubject:
-    """A data set at the first resolution that it takes; loaded once."""
+    """A data set at the first resolution that it takes, or what is found of one that is read from files."""
 
     def __init__(self, component: Any, options: dict[str, Any]) -> None:
         self.component, self.options = component, options
 
+    def look(self) -> Source:
+        """What the component finds below the data root of the environment."""
+        if card_of(self.component) is None:
+            raise Skipped("its images are made in memory")
+        root = Places().data.resolve()
+        try:
+            source = self.component(root, **self.options)
+        except AbsentError as absent:
+            raise Skipped(f"{absent}: set GANBENCH_DATA to where data sets lie") from None
+        if not isinstance(source, Source):
+            raise Broken("a ganbench.api.Source", type(source).__name__, "the function returns something else")
+        return source
+
+    @cached_property
+    def raw(self) -> RawData:
+        """What the source holds."""
+        return self.look().read()
+
     def load(self, resolution: int) -> Any:
-        """The data afresh."""
-        return self.component(resolution, **self.options)
+        """The data afresh; of files, some images of each split."""
+        if card_of(self.component) is None:
+            return self.component(resolution, **self.options)
+        raw = self.look().read()
+        splits = {role: _some(split, resolution) for role, split in raw.splits.items()}
+        return ImageData(splits["train"], splits.get("held_out"), len(raw.classes))
 
     @cached_property
     def loaded(self) -> tuple[int, ImageData]:
@@ -40,6 +68,21 @@ class DatasetSubject:
                 raise Broken("a ganbench.api.ImageData", type(data).__name__, "the function returns something else")
             return resolution, data
         raise Broken(f"images at one of {', '.join(map(str, RESOLUTIONS))} px", refusals[0], "it takes none of them")
+
+
+def _places(split: RawSplit) -> list[int]:
+    """Of the images that are looked at, spread over the split."""
+    count = min(len(split), SOME)
+    return [place * len(split) // count for place in range(count)]
+
+
+def _some(split: RawSplit, resolution: int) -> ImageSplit:
+    from ganbench.decode import decode
+
+    places = _places(split)
+    pixels = [torch.from_numpy(decode(split.images[place], resolution).copy()) for place in places]
+    labels = torch.from_numpy(np.asarray(split.labels)[places])
+    return ImageSplit(torch.stack(pixels) if pixels else torch.empty(0), labels, split.name)
 
 
 def subject_of(component: Any, options: dict[str, Any]) -> DatasetSubject:
@@ -64,9 +107,10 @@ def _has_images_and_labels(subject: DatasetSubject) -> None:
             )
         if labels.dtype != torch.int64 or labels.dim() != 1:
             raise Broken(f"{name} labels int64 [N]", f"{labels.dtype} {list(labels.shape)}", "labels.long().flatten()")
-        if data.num_classes and not 0 <= int(labels.min()) <= int(labels.max()) < data.num_classes:
+        highest = max(data.num_classes - 1, 0)
+        if not 0 <= int(labels.min()) <= int(labels.max()) <= highest:
             raise Broken(
-                f"{name} labels from 0 to {data.num_classes - 1}",
+                f"{name} labels from 0 to {highest}",
                 f"{labels.min()} to {labels.max()}",
                 "classes counted from 1, or num_classes of another set",
             )
@@ -99,6 +143,35 @@ def _splits_are_apart(subject: DatasetSubject) -> None:
         raise Noted(f"{shared} of {len(sides[1])} held-out images are in the train split as well")
 
 
+def _keeps_its_key(subject: DatasetSubject) -> None:
+    if subject.look().key != subject.look().key:
+        raise Broken(
+            "the same key while no file changes",
+            "another one at the second look",
+            "something else than names, sizes and times of the files is in it",
+        )
+
+
+def _travels_to_processes(subject: DatasetSubject) -> None:
+    from ganbench.decode import decode
+
+    for split in subject.raw.splits.values():
+        place, images = _places(split)[-1], pickle.loads(pickle.dumps(split.images))
+        if len(images) != len(split) or not np.array_equal(decode(images[place], 8), decode(split.images[place], 8)):
+            raise Broken(
+                f"the same {len(split)} {split.name} images after a pickle carried them",
+                f"{len(images)} images, or others",
+                "state that __reduce__ or __getstate__ leaves out",
+            )
+
+
+def _names_its_images(subject: DatasetSubject) -> None:
+    for split in subject.raw.splits.values():
+        names = [split.images.name(place) for place in _places(split)]
+        if len(set(names)) != len(names):
+            raise Broken(f"a name of its own for each {split.name} image", names[0], "name(index) ignores the index")
+
+
 def costs(subject: DatasetSubject) -> Iterator[Cost]:
     """None."""
     yield from ()
@@ -109,4 +182,7 @@ CHECKS: tuple[Check[DatasetSubject], ...] = (
     Check("range of pixels", _uses_its_range),
     Check("the same again", _is_the_same_again),
     Check("splits are apart", _splits_are_apart),
+    Check("key of its files", _keeps_its_key),
+    Check("read in other processes", _travels_to_processes),
+    Check("names of images", _names_its_images),
 )

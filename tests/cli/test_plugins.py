@@ -229,7 +229,7 @@ def test_listing_imports_no_built_in() -> None:
     rows = call("list", "--json").json
     recipes = sorted(path.stem for path in (ROOT / "registry" / "recipes").glob("*.toml"))
     assert [row["name"] for row in rows if row["kind"] == "model"] == recipes
-    assert {row["kind"] for row in rows} == {"model", *KINDS}
+    assert {row["kind"] for row in rows} == {"model", "suite", "paper", *KINDS}
     assert all(row["about"] for row in rows)
     assert call("list", "loss", "--json").json == [row for row in rows if row["kind"] == "loss"]
     listed = [line.split()[1] for line in call("list", "model").out.splitlines() if line.lstrip().startswith("model ")]

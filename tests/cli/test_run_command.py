@@ -26,6 +26,8 @@ from harness import (
     tree,
 )
 
+from ganbench.evaluate.evaluator import Evaluator
+
 RunOf = Callable[[str], Path]
 N_DIS = {"dcgan": 1, "sagan": 1, "sngan": 5}
 BATCH_G_FACTOR = {"dcgan": 1, "sagan": 1, "sngan": 2}
@@ -58,9 +60,14 @@ def test_the_result_is_the_one_thing_on_stdout(real: tuple[Path, Outcome]) -> No
     assert result["path"] == str(run_folder(results))
     assert len(result["run_id"]) == len(result["protocol_id"]) == 64
     assert run_folder(results).name == f"sagan-{result['run_id'][:12]}"
-    names = {"fcd", "clean_fcd", "kcd", "kcd_std", "classifier_score", "classifier_score_std", "precision", "recall"}
+    names = {"fcd", "clean_fcd", "kcd", "kcd_std", "classifier_score", "classifier_score_std"}
+    names |= {"precision", "recall", "density", "coverage"}
     for which in ("final", "best", "untrained", "floor"):
         assert result["scores"][which].keys() == names
+        told = result["evaluations"][which]
+        assert (told["n"], len(told["protocol_id"]), told["seconds"] > 0) == (32, 64, True)
+    assert result["evaluations"]["final"]["protocol_id"] == result["protocol_id"]
+    assert result["cost"]["evaluation_seconds"] > sum(e["seconds"] for e in result["evaluations"].values()) / 2
     assert result["scores"]["floor"]["fcd"] < result["scores"]["final"]["fcd"]
     assert result["scores"]["final"]["clean_fcd"] == pytest.approx(result["scores"]["final"]["fcd"], rel=1e-4)
     assert result["best_step"] in (0, 2, 4, 6)
@@ -71,7 +78,7 @@ def test_stderr_tells_where_the_run_is_and_how_far(real: tuple[Path, Outcome]) -
     lines = outcome.err.splitlines()
     assert lines[0].endswith(str(run_folder(results)))
     assert lines[-1].startswith("100%  step 6  D ")
-    assert "img/s  fcd " in lines[-1]
+    assert "img/s  fcd_32 " in lines[-1]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -81,11 +88,12 @@ def test_on_disk(model: str, undisturbed: RunOf) -> None:
     best = result["best_step"]
     checkpoints = {f"checkpoints/step-{step:09d}.pt" for step in (4, 6)} | {f"checkpoints/best-{best:09d}.pt"}
     grids = {f"samples/step-{step:09d}.png" for step in (0, 2, 4, 6)}
-    records = {"spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "result.json", "run.lock"}
+    records = {"spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "attempts.jsonl", "result.json", "run.lock"}
     assert set(tree(folder)) == records | checkpoints | {f"{name}.sha256" for name in checkpoints} | grids
     assert_whole(folder)
-    last = max(folder.rglob("*"), key=lambda path: path.stat().st_mtime_ns if path.is_file() else 0)
-    assert last.name == "result.json"
+    written = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    del written["attempts.jsonl"]  # which tells how the attempt ended
+    assert max(written, key=written.__getitem__) == "result.json"
     for grid in grids:
         assert (folder / grid).read_bytes().startswith(b"\x89PNG")
 
@@ -101,8 +109,16 @@ def test_records(model: str, undisturbed: RunOf) -> None:
         ("losses", 6),
         ("scores", 6),
     ]
-    assert rows[0]["scores"] == result_of(undisturbed(model))["scores"]["untrained"]
-    scored = {row["step"]: row["scores"]["fcd"] for row in rows if row["event"] == "scores"}
+    untrained = result_of(undisturbed(model))["scores"]["untrained"]
+    assert rows[0]["scores"] == {f"{name}_32": value for name, value in untrained.items()}
+    assert (rows[0]["samples"], rows[0]["n"]) == ("select", 32)
+    counters = ("g_steps", "d_steps", "real_images", "fake_images", "flops")
+    assert [rows[4][name] for name in counters] == [rows[3][name] for name in counters]
+    assert [rows[0][name] for name in counters] == [0, 0, 0, 0, 0]
+    timing = [json.loads(line) for line in (folder / "timing.jsonl").read_text().splitlines()]
+    assert [(row["event"], row["step"]) for row in timing] == [(row["event"], row["step"]) for row in rows]
+    assert sum(row.get("seconds", 0) for row in timing) == pytest.approx(timing[-1]["evaluation_seconds"])
+    scored = {row["step"]: row["scores"]["fcd_32"] for row in rows if row["event"] == "scores"}
     assert result_of(undisturbed(model))["best_step"] == min(scored, key=scored.__getitem__)
     spec = json.loads((folder / "spec.json").read_text())
     assert spec["model"] == model
@@ -206,6 +222,65 @@ def test_a_diverged_run_is_a_result(lr: str, tmp_path: Path) -> None:
     assert (again.code, again.json) == (4, result)
 
 
+def scores_of(results: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (run_folder(results) / "metrics.jsonl").read_text().splitlines()]
+    return [row for row in rows if row["event"] == "scores"]
+
+
+def test_scores_in_training_may_be_of_fewer_samples_and_say_so(tmp_path: Path) -> None:
+    result = train("dcgan", tmp_path, "--eval-samples", "24", "--set", "evaluation.every=3steps").json
+    rows = scores_of(tmp_path)
+    assert [(row["step"], row["n"]) for row in rows] == [(0, 24), (3, 24), (6, 24)]
+    assert all(name.endswith("_24") for row in rows for name in row["scores"])
+    told = {which: facts["n"] for which, facts in result["evaluations"].items()}
+    assert told == {"untrained": 24, "final": 32, "best": 32, "floor": 32}
+    assert result["scores"]["untrained"]["fcd"] == rows[0]["scores"]["fcd_24"]
+    assert {row["protocol_id"] for row in rows} == {result["evaluations"]["untrained"]["protocol_id"]}
+    assert result["evaluations"]["final"]["protocol_id"] == result["protocol_id"] != rows[0]["protocol_id"]
+
+
+@pytest.mark.parametrize("best", ["last", "another"])
+def test_a_generator_is_reported_on_once(best: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored: list[str] = []
+    original = Evaluator.score_samples
+
+    def counted(evaluator: Evaluator, sampler: Any, stream: Any) -> Any:
+        scored.append(stream)
+        evaluation = original(evaluator, sampler, stream)
+        steps = scored.count("select")
+        evaluation.scores.values["fcd"] = float(steps if best == "another" else -steps)
+        return evaluation
+
+    monkeypatch.setattr(Evaluator, "score_samples", counted)
+    result = train("dcgan", tmp_path).json
+    assert scored == ["select"] * 4 + ["report"] * (1 if best == "last" else 2)
+    assert (result["best_step"], result["scores"]["best"] == result["scores"]["final"]) == (
+        (6, True) if best == "last" else (0, False)
+    )
+
+
+def test_a_data_set_of_one_split_has_no_floor(tmp_path: Path) -> None:
+    outcome = train("dcgan", tmp_path, "--dataset", "one-split", "--budget", "2steps")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["scores"]["floor"] is None
+    assert "floor" not in outcome.json["evaluations"]
+    arguments = command("dcgan", tmp_path, "--dataset", "one-split", "--budget", "2steps")
+    assert call(*[a for a in arguments if a != "--json"]).code == 0
+    assert call("table", "--results", tmp_path).code == 0
+
+
+def test_classes_are_told_one_by_one(tmp_path: Path) -> None:
+    metrics = ["--set", 'evaluation.metrics=["fid","intra-fid"]', "--budget", "2steps"]
+    result = train("sagan", tmp_path, *metrics).json
+    assert result["scores"]["final"].keys() == {"fcd", "intra_fcd"}
+    for which in ("final", "best"):
+        assert len(result["intra"][which]) == 10
+        assert sum(result["intra"][which]) / 10 == pytest.approx(result["scores"][which]["intra_fcd"])
+    refused = train("dcgan", tmp_path, *metrics)
+    assert refused.code == 2
+    assert "intra-fid needs a model that is told the class" in refused.complaint
+
+
 def test_parameter_counts_of_sagan_on_cifar10() -> None:
     shown = call("show", "--model", "sagan", "--num-classes", "10", "--profile", "cifar10", "--json")
     assert shown.code == 0
@@ -227,7 +302,8 @@ def test_every_recipe_resolves_in_every_profile(model: str, profile: str, tmp_pa
 def test_what_is_not_at_hand_cannot_be_run(profile: str, tmp_path: Path) -> None:
     refused = call("run", "--model", "sagan", "--profile", profile, "--results", tmp_path / "results")
     assert refused.code == 3
-    assert "unknown" in refused.complaint
+    assert "needs weights-inception-2015-12-05-6726825d.pth" in refused.complaint
+    assert "ganbench weights add" in refused.complaint
     assert not (tmp_path / "results").exists()
 
 
@@ -268,6 +344,8 @@ def test_seeds_are_replicates_of_one_cell(tmp_path: Path) -> None:
         (["--budget", "1kimg"], ["budget=1e-3kimg", "budget=1000e-3kimg"]),
         (["--budget", "60s"], ["budget=1min"]),
         (["--precision", "bf16"], ["precision=bf16"]),
+        (["--eval-every", "2kimg"], ["evaluation.every=2kimg"]),
+        (["--eval-samples", "500"], ["evaluation.select_samples=500"]),
         (["--seed", "5"], ["seed=5"]),
         (["--latent-dim", "64"], ["latent_dim = 64"]),
         (["--conditioning", "none"], ['conditioning="none"']),

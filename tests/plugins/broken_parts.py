@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganbench.api import (
+    ArrayImages,
     Condition,
+    DatasetCard,
     DiscriminatorOutput,
     DiscriminatorUpdate,
     ImageData,
     ImageSplit,
     Layers,
     PositiveInt,
+    RawData,
+    RawSplit,
+    Source,
     input_gradients,
     normalizes,
+    reads,
     register,
 )
 
@@ -342,6 +350,44 @@ def leaking(resolution: int) -> ImageData:
 @register("dataset", "labels-from-one")
 def labels_from_one(resolution: int) -> ImageData:
     return ImageData(_split(6, 1), _split(6, 2), 2)
+
+
+class Emptying(ArrayImages):
+    """Loses its images on the way to another process."""
+
+    def __reduce__(self):
+        return ArrayImages, (self.array[:0],)
+
+
+class Nameless(ArrayImages):
+    def name(self, index: int) -> str:
+        return "image"
+
+
+def _source(images: type[ArrayImages], key: str = "key") -> Source:
+    pixels = _split(6, 1).images.permute(0, 2, 3, 1).numpy()
+    return Source(key, lambda: RawData(RawSplit("train", images(pixels), np.zeros(6, np.int64)), None))
+
+
+CARD = DatasetCard(about="broken", place=".", get="nowhere")
+
+
+@register("dataset", "moving-key")
+@reads(CARD)
+def moving_key(root: Path) -> Source:
+    return _source(ArrayImages, str(random.random()))
+
+
+@register("dataset", "forgetful-images")
+@reads(CARD)
+def forgetful_images(root: Path) -> Source:
+    return _source(Emptying)
+
+
+@register("dataset", "nameless")
+@reads(CARD)
+def nameless(root: Path) -> Source:
+    return _source(Nameless)
 
 
 @register("regularizer", "flat")

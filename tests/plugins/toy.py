@@ -1,13 +1,17 @@
-"""A plug-in file with a small data set and a cheap extractor: most tests look at neither."""
+"""A plug-in file with a small data set, in memory and in a file, and a cheap extractor: most tests look at neither."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 
 from ganbench.api import ExtractorCard, ImageData, ImageSplit, PositiveInt, extracts, register
+from ganbench.images import ImageFile
 from ganbench.zoo.dataset.digits import digits
 
 
@@ -17,6 +21,22 @@ def few_digits(resolution: int, *, count: PositiveInt = 40) -> ImageData:
     whole = digits(resolution)
     train, held_out = (ImageSplit(s.images[:count], s.labels[:count]) for s in (whole.train, whole.held_out))
     return ImageData(train, held_out, whole.num_classes)
+
+
+@register("dataset", "filed-digits")
+def filed_digits(resolution: int, *, file: str) -> ImageData:
+    """The same, those that train in an array file, which is written if it is not there."""
+    data = few_digits(resolution)
+    if not Path(file).exists():
+        np.save(file, data.train.images[:].numpy())
+    return ImageData(ImageSplit(ImageFile(Path(file)), data.train.labels), data.held_out, data.num_classes)
+
+
+@register("dataset", "one-split")
+def one_split(resolution: int) -> ImageData:
+    """The same without the second half."""
+    whole = few_digits(resolution)
+    return ImageData(whole.train, None, whole.num_classes)
 
 
 class Thumbnail(FeatureExtractorBase):

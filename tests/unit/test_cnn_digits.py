@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from ganbench.errors import MissingError
-from ganbench.evaluate.metrics import extract
+from ganbench.evaluate.features import extract
 from ganbench.options import option_model
 from ganbench.zoo.dataset.digits import digits
 from ganbench.zoo.extractor import digits_classifier
-from ganbench.zoo.extractor.digits_classifier import CNNDigits
+from ganbench.zoo.extractor.digits_classifier import CNNDigits, CNNDigitsArea
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def extractor():
 
 
 def test_it_reads_digits_that_it_never_saw(extractor, data):
-    logits = extract(extractor, data.held_out.images)["logits"]
+    logits = extract(extractor, data.held_out.images, ["logits"]).layers["logits"]
     assert (logits.argmax(1) == data.held_out.labels).double().mean() >= 0.99
 
 
@@ -138,3 +138,26 @@ def test_absent_weights_are_told_with_the_mend(tmp_path, monkeypatch):
     monkeypatch.setattr(digits_classifier, "WEIGHTS", tmp_path / "cnn_digits.pt")
     with pytest.raises(MissingError, match=r"cannot be read: .*\(No such file or directory\).*[Rr]einstall"):
         CNNDigits("cnn-digits", ["pool"])
+
+
+@pytest.mark.parametrize("resolution", [64, 128])
+def test_larger_images_are_averaged_to_what_the_network_takes(resolution, data, extractor):
+    area = CNNDigitsArea("cnn-digits-area", ["pool", "logits"])
+    larger = digits(resolution)
+    factor = resolution // 32
+    blocks = data.train.images[:5].repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    assert torch.equal(area(blocks)[0], extractor(data.train.images[:5])[0])
+    averaged = larger.train.images[:].float().unfold(2, factor, factor).unfold(3, factor, factor).mean((4, 5))
+    apart = (averaged - data.train.images[:].float()).abs()
+    assert apart.mean() < 0.5
+    assert apart.max() < 9
+    logits = extract(area, larger.held_out.images, ["logits"]).layers["logits"]
+    assert (logits.argmax(1) == larger.held_out.labels).double().mean() >= 0.99
+
+
+@pytest.mark.parametrize(
+    "images", [torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 48, 48, dtype=torch.uint8)], ids=["float", "48 px"]
+)
+def test_other_images_are_not_averaged(images):
+    with pytest.raises(ValueError, match=r"takes uint8 \[B, 3, R, R\] with R a multiple of 32"):
+        CNNDigitsArea("cnn-digits-area", ["pool"])(images)

@@ -90,6 +90,17 @@ def test_equal_runs_have_equal_specs(registry: Registry) -> None:
     assert len({resolve(registry, RecipeBook(), "sagan", "quick", [o]).spec.run_id for o in without}) == 1
 
 
+def test_fake_labels_make_no_other_run_where_no_label_is_drawn(registry: Registry) -> None:
+    def spec(conditioning: str, **changes: str) -> Any:
+        asked = {"seed": 0, "generator": {"norm": "batch"}, "conditioning": conditioning, **changes}
+        return resolve(registry, RecipeBook(), "sagan", "quick", [asked]).spec
+
+    assert spec("acgan", fake_labels="empirical").fake_labels == "empirical"
+    assert spec("none", fake_labels="empirical").run_id == spec("none").run_id
+    with pytest.raises(UsageError, match="fake_labels"):
+        spec("none", fake_labels="often")
+
+
 def test_the_seed_must_be_given(registry: Registry) -> None:
     with pytest.raises(UsageError, match="seed is not given: set it with --set seed=VALUE"):
         resolve(registry, RecipeBook(), "sagan", "quick", [])

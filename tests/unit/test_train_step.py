@@ -13,8 +13,9 @@ from harness import assert_same_tensors
 from torch import nn
 
 from ganbench.api import DiscriminatorOutput
+from ganbench.batches import Batches
 from ganbench.classification import Classification
-from ganbench.data import Batches, ImageSplit
+from ganbench.data import ImageSplit
 from ganbench.flops import count_step
 from ganbench.judge import Judge
 from ganbench.networks import Networks
@@ -80,6 +81,7 @@ def make_spec(**overrides):
         "batch_g_factor": 1,
         "latent_dim": LATENT,
         "network_classes": 0,
+        "fake_labels": "uniform",
         "reuse_fakes": False,
         "ema": None,
         "precision": "fp32",
@@ -88,19 +90,31 @@ def make_spec(**overrides):
     return SimpleNamespace(**fixed, batch_g=fixed["batch"] * fixed["batch_g_factor"])
 
 
-def make_trainer(*, batch_norm=False, classes=0, loss=None, augment=None, regularizers=(), weights=None, **overrides):
+def make_trainer(
+    *,
+    batch_norm=False,
+    classes=0,
+    loss=None,
+    augment=None,
+    regularizers=(),
+    weights=None,
+    labels=None,
+    room=None,
+    **overrides,
+):
     spec = make_spec(network_classes=classes, **overrides)
     torch.manual_seed(0)
     networks = Networks(StubGenerator(), StubDiscriminator(batch_norm, classes))
     images = torch.randint(0, 256, (20, 3, SIDE, SIDE), dtype=torch.uint8)
-    labels = torch.randint(0, max(classes, 1), (20,))
+    labels = torch.randint(0, max(classes, 1), (20,)) if labels is None else labels
     objective = Objective(
         loss or Hinge(),
         augment or NoAugmentation(),
         Regularizers([Scheduled(*part) for part in regularizers], spec.seed),
         Classification(weights or ClassificationSpec()),
     )
-    return Trainer(spec, networks, objective, Batches(ImageSplit(images, labels), spec.batch, 0, CPU), CPU)
+    batches = Batches(ImageSplit(images, labels), spec.batch, 0, CPU, room=room)
+    return Trainer(spec, networks, objective, batches, CPU)
 
 
 EVERYTHING = {
@@ -325,6 +339,26 @@ def test_the_class_term_by_hand():
     bare = make_trainer(classes=CLASSES, weights=ClassificationSpec(generator=0.0))
     added = trainer.generator_step(0, None) - bare.generator_step(0, None)
     torch.testing.assert_close(added, 0.25 * expected)
+
+
+@pytest.mark.parametrize(("fake_labels", "shares"), [("uniform", [1 / 3] * 3), ("empirical", [0.1, 0.0, 0.9])])
+def test_labels_of_generated_images_are_drawn_as_the_spec_says(fake_labels, shares):
+    trainer = make_trainer(classes=CLASSES, fake_labels=fake_labels, labels=torch.tensor([0, 0, *[2] * 18]))
+    z, labels = trainer._draw("z-d", 0, 5000)
+    found = labels.bincount(minlength=CLASSES) / 5000
+    torch.testing.assert_close(found, torch.tensor(shares), atol=0.025, rtol=0)
+    assert labels.dtype == torch.int64
+    assert torch.equal(z, make_trainer()._draw("z-d", 0, 5000)[0])
+    assert len({tuple(trainer._draw("z-d", step, 50)[1].tolist()) for step in range(20)}) == 20
+    assert make_trainer(fake_labels=fake_labels)._draw("z-d", 0, 4)[1] is None
+
+
+def test_steps_and_flops_are_the_same_on_batches_from_a_thread():
+    trainers = [make_trainer(regularizers=every_regularizer(), room=room, **EVERYTHING) for room in (None, 0)]
+    assert len({count_step(trainer) for trainer in trainers}) == 1
+    assert_same_tensors(*(run(trainer, [*range(4), *range(2, 5)]) for trainer in trainers))
+    assert_same_tensors(*(trainer.state() for trainer in trainers))
+    trainers[1].batches.close()
 
 
 def test_without_class_logits_there_is_no_class_term():

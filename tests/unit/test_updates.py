@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from ganbench.api import DiscriminatorOutput
+from ganbench.batches import Batches
 from ganbench.classification import Classification
-from ganbench.data import Batches, ImageSplit
+from ganbench.data import ImageSplit
 from ganbench.flops import count_step
 from ganbench.judge import has_batch_statistics
 from ganbench.networks import Networks

@@ -44,7 +44,7 @@ def digits(resolution: int) -> ImageData:
     train, held_out = rank % 2 == 0, rank % 2 == 1
     return ImageData(
         train=ImageSplit(images[train], labels[train]),
-        held_out=ImageSplit(images[held_out], labels[held_out]),
+        held_out=ImageSplit(images[held_out], labels[held_out], "held-out"),
         num_classes=_CLASSES,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ganbench.api import ExtractorCard, extracts
@@ -14,7 +15,10 @@ CARD = ExtractorCard(
     resize="none",
     resolutions=(32,),
     inception=False,
+    dataset="digits",
 )
+
+AREA_CARD = replace(CARD, resize="mean over areas", resolutions=(64, 128))
 
 
 @extracts(CARD)
@@ -26,3 +30,11 @@ def cnn_digits() -> FeatureExtractorBase:
     from ganbench.zoo.extractor.digits_classifier import CNNDigits
 
     return CNNDigits("cnn-digits", ["pool", "logits"])
+
+
+@extracts(AREA_CARD)
+def cnn_digits_area() -> FeatureExtractorBase:
+    """The same classifier for images of 64 and 128 px, of which it sees the mean of 2x2 and of 4x4 pixels."""
+    from ganbench.zoo.extractor.digits_classifier import CNNDigitsArea
+
+    return CNNDigitsArea("cnn-digits-area", ["pool", "logits"])
