@@ -6,6 +6,7 @@ DataLoader transforms one by one on the host.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -14,7 +15,8 @@ from torch.nn.utils import parametrize
 from torch.utils.data import DataLoader, Dataset
 
 from ganbench.api import HasPlainForm
-from ganbench.batches import Batches
+from ganbench.batches import Plan
+from ganbench.data import ImageSplit
 from ganbench.fused import written_out
 from ganbench.networks import Networks
 from ganbench.objective import Objective
@@ -25,8 +27,8 @@ from ganbench.train_step import Trainer
 class _HostImages(Dataset[tuple[Tensor, int]]):
     """Single images as a transform on the host gives them: float32 [3, R, R] in [-1, 1], and a label."""
 
-    def __init__(self, batches: Batches) -> None:
-        self._split = batches.split
+    def __init__(self, split: ImageSplit) -> None:
+        self._split = split
 
     def __len__(self) -> int:
         return len(self._split)
@@ -37,25 +39,21 @@ class _HostImages(Dataset[tuple[Tensor, int]]):
 
 
 class HostBatches:
-    """The batches of :class:`ganbench.batches.Batches` through a DataLoader, in order from the first."""
+    """The batches of :class:`ganbench.batches.Batches` through a DataLoader, in their order from the first."""
 
-    def __init__(self, batches: Batches, device: torch.device) -> None:
-        self._order, self._device, self._step = batches, device, 0
-        self._batches = iter(self._load())
-
-    def _load(self) -> DataLoader[tuple[Tensor, int]]:
+    def __init__(self, split: ImageSplit, batch: int, seed: int, device: torch.device) -> None:
+        self.labels = split.labels
+        self._plan, self._device, self._step = Plan(len(split), batch, seed, flip=False), device, 0
+        on_cuda = device.type == "cuda"
         # Workers of their own would take the cores that compute, where the CPU does.
-        workers = 2 if self._device.type == "cuda" else 0
-        pinned = self._device.type == "cuda"
-        return DataLoader(
-            _HostImages(self._order), batch_sampler=self._indices(), num_workers=workers, pin_memory=pinned
+        loader = DataLoader(
+            _HostImages(split), batch_sampler=self._order(), num_workers=2 if on_cuda else 0, pin_memory=on_cuda
         )
+        self._batches = iter(loader)
 
-    def _indices(self) -> Iterator[list[int]]:
-        step = 0
-        while True:
-            yield self._order.indices(step).tolist()
-            step += 1
+    def _order(self) -> Iterator[list[int]]:
+        for step in itertools.count():
+            yield self._plan.index(step).tolist()
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Images float32 [B, 3, R, R] in [-1, 1] and labels int64 [B]. Raises ValueError out of order."""
@@ -83,12 +81,12 @@ class PlainTrainer(Trainer):
     """
 
     def __init__(
-        self, spec: RunSpec, networks: Networks, objective: Objective, batches: Batches, device: torch.device
+        self, spec: RunSpec, networks: Networks, objective: Objective, split: ImageSplit, device: torch.device
     ) -> None:
         for network in networks:
             make_plain(network)
         plain = spec.model_copy(update={"precision": "fp32"})
-        super().__init__(plain, networks, objective, HostBatches(batches, device), device)
+        super().__init__(plain, networks, objective, HostBatches(split, spec.batch, spec.seed, device), device)
 
     memory_format = torch.contiguous_format
 
