@@ -104,6 +104,7 @@ __all__ = [
     "Tree",
     "UsageError",
     "WeightFile",
+    "WorksTogether",
     "attend",
     "clean_network",
     "clean_resize",
@@ -172,6 +173,22 @@ class HasPlainForm(Protocol):
 
     def make_plain(self, owner: nn.Module) -> None:
         """Put the other one in its place on ``owner``, in the same state: ``ganbench bench`` compares the two."""
+
+
+@runtime_checkable
+class WorksTogether(Protocol):
+    """A parametrization of ``weight`` that costs less for many layers at once than for one after the other.
+
+    As a network begins a pass, the harness calls ``all_at_once`` of each such class for all layers that have it
+    and leaves each result in the part's ``ready``. ``forward`` takes it out from there, and computes for itself
+    where the list is empty.
+    """
+
+    ready: list[Tensor]
+
+    @staticmethod
+    def all_at_once(parts: Sequence[Any], weights: Sequence[Tensor]) -> list[Tensor]:
+        """What the ``forward`` of each part would give for its weight."""
 
 
 class RelativisticLoss(Protocol):

@@ -9,6 +9,9 @@ from contextvars import ContextVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+FEW_PRODUCTS = 2**18
+"""Queries times keys of one head and image, up to which the CPU's fused kernel is the slower way."""
+
 _written_out: ContextVar[bool] = ContextVar("written_out", default=False)
 
 
@@ -28,9 +31,11 @@ def written_out() -> Iterator[None]:
 def attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
     """softmax(scale * Q K') V: [B, heads, N, d], [B, heads, M, d], [B, heads, M, e] -> [B, heads, N, e].
 
-    Fused wherever there is a kernel for it, so that memory grows with N + M and not with N * M.
+    By a fused kernel, so that memory grows with N + M and not with N * M; but on the CPU the products of few
+    positions are written out, which bounds them just as well and takes a third of the time.
     """
-    if _written_out.get():
+    few = queries.device.type == "cpu" and queries.shape[-2] * keys.shape[-2] <= FEW_PRODUCTS
+    if few or _written_out.get():
         return (scale * (queries @ keys.mT)).softmax(-1) @ values
     d, e = queries.shape[-1], values.shape[-1]
     # The fused kernels want one head dimension for all three; zeros add nothing to a product.
@@ -48,7 +53,8 @@ def conv_upsampled(conv: nn.Conv2d, x: Tensor) -> Tensor:
     transposed 4x4 convolution of stride 2, as in Karras et al. (2018), it is the same but for rounding.
     """
     if _written_out.get() or not _is_same_3x3(conv):
-        return conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        whole: Tensor = conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return whole
     kernel = _spread(conv.weight).flip(2, 3).transpose(0, 1)
     return F.conv_transpose2d(x, kernel, conv.bias, stride=2, padding=1)
 

@@ -50,6 +50,7 @@ def execute(
     progress: Progress,
     places: Places,
     deterministic: bool = False,
+    compiled: bool | None = None,
 ) -> dict[str, Any]:
     """Train and score one spec in its claimed folder; returns the result with its path.
 
@@ -58,16 +59,11 @@ def execute(
     write_json(folder.path / "env.json", describe(device, deterministic, entries, doubts(spec, entries)))
     folder.failure.unlink(missing_ok=True)
     try:
-        trainer = Trainer(
-            spec,
-            build_networks(spec, entries),
-            build_objective(spec, entries),
-            Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip),
-            device,
-        )
+        batches = Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip)
+        trainer = Trainer(spec, build_networks(spec, entries), build_objective(spec, entries), batches, device)
         evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device, places, progress.say)
-        run = TrainingRun(trainer, evaluator, folder, progress)
-        with trainer.batches:
+        run = TrainingRun(trainer, evaluator, folder, progress, compiled)
+        with batches:
             status = run.execute()
         write_json(folder.result, _result(run, status))
     except KeyboardInterrupt:
@@ -133,6 +129,9 @@ def _result(run: TrainingRun, status: str) -> dict[str, Any]:
         "counters": counters,
         "cost": {
             "evaluation_seconds": run.evaluation_seconds + sum(distinct.values()),
+            "checkpoint_seconds": run.checkpoint_seconds,
+            "compiled": run.compiled,
+            "compile_seconds": run.compile_seconds,
             "data_wait_seconds": run.trainer.batches.waited_seconds,
             "images_per_second": counters["real_images"] / counters["train_seconds"],
             "peak_memory_bytes": _peak_memory(run.trainer.device),
@@ -167,6 +166,7 @@ def start(
     progress: Progress,
     places: Places,
     deterministic: bool = False,
+    compiled: bool | None = None,
 ) -> dict[str, Any] | None:
     """Run the folder's spec, go on with it, or return its result if it is done.
 
@@ -180,4 +180,4 @@ def start(
         if done is not None:
             return done
         with recorded_attempt(folder), progress:
-            return execute(folder.spec, data, entries, folder, device, progress, places, deterministic)
+            return execute(folder.spec, data, entries, folder, device, progress, places, deterministic, compiled)

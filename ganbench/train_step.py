@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, TypeGuard
 import torch
 from torch import Tensor, nn
 
-from ganbench.batches import Batches
+from ganbench.batches import RealBatches
 from ganbench.ema import EMA
 from ganbench.judge import Judge, frozen
 from ganbench.networks import Networks
 from ganbench.objective import Objective
 from ganbench.penalty import DiscriminatorUpdate
+from ganbench.precision import autocast, float32_products
 from ganbench.random import generator, isolated
 from ganbench.spec import RunSpec
+from ganbench.together import compute_together
 
 if TYPE_CHECKING:
     from ganbench.api import RelativisticLoss
@@ -34,13 +36,15 @@ class Trainer:
     memory_format = torch.channels_last
 
     def __init__(
-        self, spec: RunSpec, networks: Networks, objective: Objective, batches: Batches, device: torch.device
+        self, spec: RunSpec, networks: Networks, objective: Objective, batches: RealBatches, device: torch.device
     ) -> None:
         self.spec, self.objective, self.batches, self.device = spec, objective, batches, device
         self.generator, self.discriminator = (
             net.to(device=device, memory_format=self.memory_format).train()  # type: ignore[call-overload]
             for net in networks
         )
+        for network in (self.generator, self.discriminator):
+            compute_together(network)
         self.judge = Judge(self.discriminator)
         self.objective.regularizers.to(device)
         self.ema = EMA(self.generator, spec.ema) if spec.ema else None
@@ -64,9 +68,7 @@ class Trainer:
         return self.generator if self.ema is None else self.ema.module
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16", cache_enabled=False
-        )
+        return autocast(self.spec.precision, self.device)
 
     def _draw(self, stream: str, step: int, count: int) -> tuple[Tensor, Tensor | None]:
         """Latents N(0, I) [count, latent_dim] and labels [count], drawn as the spec says."""
@@ -168,7 +170,7 @@ class Trainer:
     def step(self, step: int, progress: float) -> tuple[Tensor, Tensor]:
         """Step number ``step``, counted from 0; returns the last loss of D and the loss of G, on the device."""
         self.learning_rates(progress)
-        with isolated(self.spec.seed, "step", step):
+        with isolated(self.spec.seed, "step", step), float32_products(self.spec.precision == "tf32"):
             for k in range(self.spec.n_dis):
                 reuse = self.spec.reuse_fakes and k == self.spec.n_dis - 1
                 loss_d, fakes = self.discriminator_step(step * self.spec.n_dis + k, reuse)

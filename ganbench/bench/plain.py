@@ -7,6 +7,7 @@ DataLoader transforms one by one on the host.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn.utils import parametrize
 from torch.utils.data import DataLoader, Dataset
 
 from ganbench.api import HasPlainForm
-from ganbench.batches import Plan
+from ganbench.batches import Plan, RealBatches
 from ganbench.data import ImageSplit
 from ganbench.fused import written_out
 from ganbench.networks import Networks
@@ -38,11 +39,11 @@ class _HostImages(Dataset[tuple[Tensor, int]]):
         return image.float() * (2 / 255) - 1, int(self._split.labels[index])
 
 
-class HostBatches:
+class HostBatches(RealBatches):
     """The batches of :class:`ganbench.batches.Batches` through a DataLoader, in their order from the first."""
 
     def __init__(self, split: ImageSplit, batch: int, seed: int, device: torch.device) -> None:
-        self.labels = split.labels
+        self.labels, self.waited_seconds = split.labels, 0.0
         self._plan, self._device, self._step = Plan(len(split), batch, seed, flip=False), device, 0
         on_cuda = device.type == "cuda"
         # Workers of their own would take the cores that compute, where the CPU does.
@@ -59,9 +60,12 @@ class HostBatches:
         """Images float32 [B, 3, R, R] in [-1, 1] and labels int64 [B]. Raises ValueError out of order."""
         if step != self._step:
             raise ValueError(f"batch {step} was asked for after batch {self._step - 1}")
+        started = time.perf_counter()
         self._step += 1
         images, labels = next(self._batches)
-        return images.to(self._device), labels.to(self._device)
+        batch = images.to(self._device), labels.to(self._device)
+        self.waited_seconds += time.perf_counter() - started
+        return batch
 
 
 def make_plain(network: nn.Module) -> None:
@@ -85,7 +89,8 @@ class PlainTrainer(Trainer):
     ) -> None:
         for network in networks:
             make_plain(network)
-        plain = spec.model_copy(update={"precision": "fp32"})
+        # What torch would do by itself on CUDA is TF32, for convolutions.
+        plain = spec.model_copy(update={"precision": "tf32" if device.type == "cuda" else "fp32"})
         super().__init__(plain, networks, objective, HostBatches(split, spec.batch, spec.seed, device), device)
 
     memory_format = torch.contiguous_format

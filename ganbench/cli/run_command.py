@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ganbench.cli.places_options import places_options
-from ganbench.cli.spec_options import json_option, results_option, spec_options
+from ganbench.cli.spec_options import compile_option, device_option, json_option, results_option, spec_options
 from ganbench.errors import DIVERGED, DONE
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @spec_options
 @places_options
 @results_option
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+@device_option
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels only, so that a resume is exact on CUDA.")
+@compile_option
 @click.option("--dry-run", is_flag=True, help="Print the resolved spec and its run id; train nothing.")
 @json_option
 def command(
@@ -31,6 +32,7 @@ def command(
     results: Path,
     device: str,
     deterministic: bool,
+    compiled: bool | None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -58,14 +60,16 @@ def command(
     result = folder.finished()
     if result is None:
         from ganbench.networks import check_networks
+        from ganbench.precision import check_precision
         from ganbench.progress import progress_for_stderr
         from ganbench.run import make_deterministic, start
 
         if deterministic:
             make_deterministic()
+        check_precision(spec.precision, chosen)
         check_networks(spec, resolved.entries)
         click.echo(f"run {spec.run_id[:12]}: {folder.path}", err=True)
-        result = start(folder, data, resolved.entries, chosen, progress_for_stderr(), places, deterministic)
+        result = start(folder, data, resolved.entries, chosen, progress_for_stderr(), places, deterministic, compiled)
     if result is None:
         click.echo(f"ganbench: another process is running {spec.run_id[:12]}: nothing to do here", err=True)
         return DONE

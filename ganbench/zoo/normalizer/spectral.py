@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, TypeVar
 
@@ -20,25 +21,33 @@ Advance = Literal["always", "real-only"]
 
 
 class _Divide(torch.autograd.Function):
-    """W / sigma with sigma = u'Wv, u and v constant.
+    """Matrices W / sigma with sigma = u'Wv, u and v constant.
 
     Autograd would do; the closed form of the gradient, (g - <g, W/sigma> u v') / sigma, halves its time and
-    saves no second copy of the weight. It is not differentiable again, which only a second derivative with
+    saves no second copy of the weights. It is not differentiable again, which only a second derivative with
     respect to the weights themselves would need: a gradient penalty on images does not.
     """
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, u: Tensor, v: Tensor, sigma: Tensor) -> Tensor:
-        normalized = matrix / sigma
-        ctx.save_for_backward(normalized, u, v, sigma)
-        return normalized
+    def forward(
+        ctx: Any, us: list[Tensor], vs: list[Tensor], sigmas: list[Tensor], *matrices: Tensor
+    ) -> tuple[Tensor, ...]:
+        normalized = torch._foreach_div(matrices, sigmas)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*normalized, *us, *vs, *sigmas)
+        return tuple(normalized)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        normalized, u, v, sigma = ctx.saved_tensors
-        inner = torch.dot(grad.flatten(), normalized.flatten())
-        return torch.addcmul(grad, (u * -inner)[:, None], v).div_(sigma), None, None, None
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        saved, count = ctx.saved_tensors, len(grads)
+        matrices, us, vs, sigmas = (saved[start : start + count] for start in range(0, 4 * count, count))
+        results: list[Tensor | None] = [None] * count  # which it stays for a layer that the pass did not use
+        for index, (grad, matrix, u, v, sigma) in enumerate(zip(grads, matrices, us, vs, sigmas, strict=True)):
+            if grad is not None:
+                inner = torch.dot(grad.flatten(), matrix.flatten())
+                results[index] = torch.addcmul(grad, (u * -inner)[:, None], v).div_(sigma)
+        return None, None, None, *results
 
 
 class SpectralNorm(nn.Module):
@@ -60,17 +69,15 @@ class SpectralNorm(nn.Module):
         self.dim = dim
         self.iterations = iterations
         self.eps = eps
+        self.ready: list[Tensor] = []
         outputs, dtype = weight.shape[dim], _wide(weight)
         for name, size in (("u", outputs), ("v", weight.numel() // outputs)):
             start = torch.empty(size, dtype=dtype, device=weight.device).normal_()
             self.register_buffer(name, F.normalize(start, dim=0, eps=eps))
-        axes = self._axes(weight)
         if not weight.is_meta:  # which has nothing to estimate, and would take its time about it
-            self._estimate(
-                weight.detach().permute(axes).flatten(1).to(dtype),
-                self._v_like(weight, axes),
-                _ITERATIONS_AT_WRAPPING,
-            )
+            axes = self._axes(weight)
+            matrix = weight.detach().permute(axes).flatten(1).to(dtype)
+            _estimate([self], [matrix], [self._v_like(weight, axes)], [_ITERATIONS_AT_WRAPPING])
 
     def _axes(self, weight: Tensor) -> list[int]:
         """The outputs' axis, then the others as they lie in memory: the matrix is then a view of the weight,
@@ -89,53 +96,75 @@ class SpectralNorm(nn.Module):
         """Whether this use advances u and v."""
         return self.training and not (self.fake_pass and self.advance == "real-only")
 
-    @torch.no_grad()
-    def _estimate(self, matrix: Tensor, v_buffer: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor]:
-        """u, v and sigma after so many power iterations, which the buffers keep. Never the buffers
-        themselves: the next use would overwrite them under a pending backward pass.
-        """
-        v = v_buffer.flatten().to(matrix.dtype)
-        if iterations == 0:
-            u = self.u.to(matrix.dtype, copy=True)
-            return u, v.clone(), torch.dot(u, matrix @ v)
-        for _ in range(iterations):
-            u = F.normalize(matrix @ v, dim=0, eps=self.eps)
-            v = matrix.T @ u
-            sigma = torch.linalg.vector_norm(v)  # u'Wv, since v is about to be W'u over this norm
-            v = v / sigma.clamp_min(self.eps)
-        self.u.copy_(u)
-        v_buffer.copy_(v.view(v_buffer.shape))
-        return u, v, sigma
-
     def forward(self, weight: Tensor) -> Tensor:
         """The weight, in its shape, type and memory format, over the estimate of its spectral norm."""
-        axes = self._axes(weight)
-        with _without_autocast(weight.device.type):
-            rows = weight.permute(axes)
-            matrix = rows.flatten(1).to(_wide(weight))
-            u, v, sigma = self._estimate(
-                matrix.detach(), self._v_like(weight, axes), self.iterations if self._moves else 0
-            )
-            normalized: Tensor = _Divide.apply(matrix, u, v, sigma)
-            back = sorted(range(len(axes)), key=axes.__getitem__)
-            return normalized.view(rows.shape).permute(back).to(weight.dtype)
+        return self.ready.pop() if self.ready else self.all_at_once([self], [weight])[0]
 
+    @staticmethod
+    def all_at_once(parts: Sequence[SpectralNorm], weights: Sequence[Tensor]) -> list[Tensor]:
+        """What each part's :meth:`forward` gives for its weight, with the power iterations side by side."""
+        with _without_autocast(weights[0].device.type):
+            axes = [part._axes(weight) for part, weight in zip(parts, weights, strict=True)]
+            rows = [weight.permute(order) for weight, order in zip(weights, axes, strict=True)]
+            matrices = [each.flatten(1).to(_wide(each)) for each in rows]
+            kept = [part._v_like(weight, order) for part, weight, order in zip(parts, weights, axes, strict=True)]
+            iterations = [part.iterations if part._moves else 0 for part in parts]
+            estimates = _estimate(parts, [matrix.detach() for matrix in matrices], kept, iterations)
+            normalized = _Divide.apply(*estimates, *matrices)
+            return [
+                matrix.view(each.shape).permute(sorted(range(len(order)), key=order.__getitem__)).to(each.dtype)
+                for matrix, each, order in zip(normalized, rows, axes, strict=True)
+            ]
 
     def make_plain(self, owner: nn.Module) -> None:
         """Put torch's own parametrization in its place, with the same vectors."""
         parametrize.remove_parametrizations(owner, "weight", leave_parametrized=False)
         parametrizations.spectral_norm(owner, n_power_iterations=self.iterations, eps=self.eps, dim=self.dim)
-        plain = owner.parametrizations.weight[0]  # type: ignore[union-attr,index]
+        plain: Any = owner.parametrizations.weight[0]  # type: ignore[union-attr,index]
         plain._u.copy_(self.u)
         plain._v.copy_(self.v)
         if self.advance == "real-only":
             plain.fake_pass = False
 
-
             def hold_on_fakes(norm: nn.Module, _: object) -> None:
                 norm.train(owner.training and not norm.fake_pass)
 
             plain.register_forward_pre_hook(hold_on_fakes)
+
+
+@torch.no_grad()
+def _estimate(
+    parts: Sequence[SpectralNorm], matrices: Sequence[Tensor], kept: Sequence[Tensor], iterations: Sequence[int]
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """u, v and sigma of each matrix after so many power iterations.
+
+    ``kept`` are the parts' buffers v in the order of the matrices' columns. The new vectors go into the buffers,
+    but are never the buffers themselves: the next use would overwrite them under a pending backward pass.
+    """
+    us = [part.u.to(matrix.dtype, copy=True) for part, matrix in zip(parts, matrices, strict=True)]
+    vs = [v.flatten().to(matrix.dtype, copy=True) for v, matrix in zip(kept, matrices, strict=True)]
+    sigmas: dict[int, Tensor] = {}
+    for done in range(max(iterations)):
+        turn = [index for index, count in enumerate(iterations) if done < count]
+        eps = [parts[index].eps for index in turn]
+        new_us, _ = _normalized([matrices[index] @ vs[index] for index in turn], eps)
+        # The norm of W'u is u'Wv, for v is W'u over it.
+        new_vs, norms = _normalized([matrices[i].T @ u for i, u in zip(turn, new_us, strict=True)], eps)
+        for index, u, v, sigma in zip(turn, new_us, new_vs, norms, strict=True):
+            us[index], vs[index], sigmas[index] = u, v, sigma
+    for index, (part, v) in enumerate(zip(parts, kept, strict=True)):
+        if iterations[index]:
+            part.u.copy_(us[index])
+            v.copy_(vs[index].view(v.shape))
+        else:
+            sigmas[index] = torch.dot(us[index], matrices[index] @ vs[index])
+    return us, vs, [sigmas[index] for index in range(len(parts))]
+
+
+def _normalized(vectors: list[Tensor], eps: list[float]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The vectors over their norms, of which none counts as less than its eps; and the norms."""
+    norms = torch._foreach_norm(vectors)
+    return torch._foreach_div(vectors, torch._foreach_clamp_min(norms, eps)), norms
 
 
 def _wide(weight: Tensor) -> torch.dtype:
