@@ -11,6 +11,7 @@ from typing import Any
 from ganbench.errors import GanbenchError
 from ganbench.flops import twin_of
 from ganbench.stepper import Stepper, time_in_turn
+from ganbench.together import compute_apart
 from ganbench.train_step import Trainer
 
 TRIAL_PAIRS = 5
@@ -31,6 +32,7 @@ def compile_networks(trainer: Trainer) -> float:
     started = time.perf_counter()
     mode = "reduce-overhead" if trainer.device.type == "cuda" else "default"
     for network in (trainer.generator, trainer.discriminator):
+        compute_apart(network)
         network.compile(mode=mode, dynamic=False)
     before: Any = copy.deepcopy(trainer.state())
     try:

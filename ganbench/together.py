@@ -28,6 +28,12 @@ def compute_together(network: nn.Module) -> None:
         network.register_forward_hook(_forget, always_call=True)
 
 
+def compute_apart(network: nn.Module) -> None:
+    """From now on, each weight is computed where it is used: what a compiler does best with."""
+    if hasattr(network, "weights_together"):
+        network.weights_together = []  # type: ignore[assignment]
+
+
 def _compute(network: nn.Module, _: object) -> None:
     for group in network.weights_together:  # type: ignore[union-attr]
         parts = [part for _, part in group]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ def command(
     The plain form that --against compares with is eager, in float32 (TF32 on CUDA) and contiguous, with torch's own
     spectral norm and Adam, attention written out, and images that a DataLoader brings one by one.
     """
+    # torch's profiler, which measures memory, talks of devices that are not there. Asked for before torch is loaded.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from ganbench.bench.report import bench
     from ganbench.environment import choose_device
 

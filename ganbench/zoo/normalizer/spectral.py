@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ Advance = Literal["always", "real-only"]
 
 
 class _Divide(torch.autograd.Function):
-    """Matrices W / sigma with sigma = u'Wv, u and v constant.
+    """Weights W / sigma with sigma = u'Wv, u and v constant; u and v come shaped to broadcast to their weight.
 
     Autograd would do; the closed form of the gradient, (g - <g, W/sigma> u v') / sigma, halves its time and
     saves no second copy of the weights. It is not differentiable again, which only a second derivative with
@@ -30,9 +30,9 @@ class _Divide(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, us: list[Tensor], vs: list[Tensor], sigmas: list[Tensor], *matrices: Tensor
+        ctx: Any, us: list[Tensor], vs: list[Tensor], sigmas: list[Tensor], *weights: Tensor
     ) -> tuple[Tensor, ...]:
-        normalized = torch._foreach_div(matrices, sigmas)
+        normalized = torch._foreach_div(weights, sigmas)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*normalized, *us, *vs, *sigmas)
         return tuple(normalized)
@@ -41,13 +41,26 @@ class _Divide(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         saved, count = ctx.saved_tensors, len(grads)
-        matrices, us, vs, sigmas = (saved[start : start + count] for start in range(0, 4 * count, count))
+        weights, us, vs, sigmas = (saved[start : start + count] for start in range(0, 4 * count, count))
         results: list[Tensor | None] = [None] * count  # which it stays for a layer that the pass did not use
-        for index, (grad, matrix, u, v, sigma) in enumerate(zip(grads, matrices, us, vs, sigmas, strict=True)):
-            if grad is not None:
-                inner = torch.dot(grad.flatten(), matrix.flatten())
-                results[index] = torch.addcmul(grad, (u * -inner)[:, None], v).div_(sigma)
+        used = [index for index, grad in enumerate(grads) if grad is not None]
+        inner = [(grads[index] * weights[index]).sum() for index in used]
+        scaled = torch._foreach_mul([us[index] for index in used], inner)
+        for index, u in zip(used, scaled, strict=True):
+            results[index] = torch.addcmul(grads[index], u, vs[index], value=-1)
+        torch._foreach_div_([results[index] for index in used], [sigmas[index] for index in used])
         return None, None, None, *results
+
+
+class _View(NamedTuple):
+    """A weight as the power method sees it."""
+
+    matrix: Tensor
+    """[outputs, rest], without a gradient, float32 or wider."""
+    v: Tensor
+    """The buffer v with the axes of the rest, in the order of the columns."""
+    back: list[int]
+    """That order undone: the axes of v for a permutation to the weight's own."""
 
 
 class SpectralNorm(nn.Module):
@@ -75,21 +88,18 @@ class SpectralNorm(nn.Module):
             start = torch.empty(size, dtype=dtype, device=weight.device).normal_()
             self.register_buffer(name, F.normalize(start, dim=0, eps=eps))
         if not weight.is_meta:  # which has nothing to estimate, and would take its time about it
-            axes = self._axes(weight)
-            matrix = weight.detach().permute(axes).flatten(1).to(dtype)
-            _estimate([self], [matrix], [self._v_like(weight, axes)], [_ITERATIONS_AT_WRAPPING])
+            _estimate([self], [self.view(weight)], [_ITERATIONS_AT_WRAPPING])
 
-    def _axes(self, weight: Tensor) -> list[int]:
-        """The outputs' axis, then the others as they lie in memory: the matrix is then a view of the weight,
-        whether it is channels_last or not.
+    def view(self, weight: Tensor) -> _View:
+        """The weight as a matrix, and v in the order of its columns.
+
+        The columns lie as they do in memory, channels_last or not, so that nothing is copied.
         """
         rest = [axis for axis in range(weight.dim()) if axis != self.dim]
-        return [self.dim, *sorted(rest, key=weight.stride, reverse=True)]
-
-    def _v_like(self, weight: Tensor, axes: list[int]) -> Tensor:
-        """The buffer v, which is kept in the axes' own order, as a view in the order of ``axes``."""
-        rest = sorted(axes[1:])
-        return self.v.view([weight.shape[axis] for axis in rest]).permute([rest.index(a) for a in axes[1:]])
+        columns = sorted(rest, key=weight.stride, reverse=True)
+        matrix = weight.detach().permute([self.dim, *columns]).flatten(1)
+        v = self.v.view([weight.shape[axis] for axis in rest]).permute([rest.index(axis) for axis in columns])
+        return _View(matrix.to(_wide(weight)), v, [columns.index(axis) for axis in rest])
 
     @property
     def _moves(self) -> bool:
@@ -104,17 +114,20 @@ class SpectralNorm(nn.Module):
     def all_at_once(parts: Sequence[SpectralNorm], weights: Sequence[Tensor]) -> list[Tensor]:
         """What each part's :meth:`forward` gives for its weight, with the power iterations side by side."""
         with _without_autocast(weights[0].device.type):
-            axes = [part._axes(weight) for part, weight in zip(parts, weights, strict=True)]
-            rows = [weight.permute(order) for weight, order in zip(weights, axes, strict=True)]
-            matrices = [each.flatten(1).to(_wide(each)) for each in rows]
-            kept = [part._v_like(weight, order) for part, weight, order in zip(parts, weights, axes, strict=True)]
-            iterations = [part.iterations if part._moves else 0 for part in parts]
-            estimates = _estimate(parts, [matrix.detach() for matrix in matrices], kept, iterations)
-            normalized = _Divide.apply(*estimates, *matrices)
-            return [
-                matrix.view(each.shape).permute(sorted(range(len(order)), key=order.__getitem__)).to(each.dtype)
-                for matrix, each, order in zip(normalized, rows, axes, strict=True)
-            ]
+            views = [part.view(weight) for part, weight in zip(parts, weights, strict=True)]
+            us, vs, sigmas = _estimate(parts, views, [part.iterations if part._moves else 0 for part in parts])
+            wide = [weight.to(_wide(weight)) for weight in weights]
+            if torch.is_grad_enabled():
+                us = [
+                    u.view([-1 if a == part.dim else 1 for a in range(w.dim())])
+                    for part, u, w in zip(parts, us, wide, strict=True)
+                ]
+                vs = [
+                    v.view(view.v.shape).permute(view.back).unsqueeze(part.dim)
+                    for part, v, view in zip(parts, vs, views, strict=True)
+                ]
+            normalized = _Divide.apply(us, vs, sigmas, *wide)
+            return [each.to(weight.dtype) for each, weight in zip(normalized, weights, strict=True)]
 
     def make_plain(self, owner: nn.Module) -> None:
         """Put torch's own parametrization in its place, with the same vectors."""
@@ -134,15 +147,16 @@ class SpectralNorm(nn.Module):
 
 @torch.no_grad()
 def _estimate(
-    parts: Sequence[SpectralNorm], matrices: Sequence[Tensor], kept: Sequence[Tensor], iterations: Sequence[int]
+    parts: Sequence[SpectralNorm], views: Sequence[_View], iterations: Sequence[int]
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """u, v and sigma of each matrix after so many power iterations.
+    """u, v and sigma of each weight after so many power iterations, v in the order of its view.
 
-    ``kept`` are the parts' buffers v in the order of the matrices' columns. The new vectors go into the buffers,
-    but are never the buffers themselves: the next use would overwrite them under a pending backward pass.
+    The new vectors go into the parts' buffers, but are never the buffers themselves: the next use would overwrite
+    them under a pending backward pass.
     """
+    matrices = [view.matrix for view in views]
     us = [part.u.to(matrix.dtype, copy=True) for part, matrix in zip(parts, matrices, strict=True)]
-    vs = [v.flatten().to(matrix.dtype, copy=True) for v, matrix in zip(kept, matrices, strict=True)]
+    vs = [view.v.flatten().to(view.matrix.dtype, copy=True) for view in views]
     sigmas: dict[int, Tensor] = {}
     for done in range(max(iterations)):
         turn = [index for index, count in enumerate(iterations) if done < count]
@@ -152,10 +166,10 @@ def _estimate(
         new_vs, norms = _normalized([matrices[i].T @ u for i, u in zip(turn, new_us, strict=True)], eps)
         for index, u, v, sigma in zip(turn, new_us, new_vs, norms, strict=True):
             us[index], vs[index], sigmas[index] = u, v, sigma
-    for index, (part, v) in enumerate(zip(parts, kept, strict=True)):
+    for index, (part, view) in enumerate(zip(parts, views, strict=True)):
         if iterations[index]:
             part.u.copy_(us[index])
-            v.copy_(vs[index].view(v.shape))
+            view.v.copy_(vs[index].view(view.v.shape))
         else:
             sigmas[index] = torch.dot(us[index], matrices[index] @ vs[index])
     return us, vs, [sigmas[index] for index in range(len(parts))]
