@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 from ganbench.errors import UsageError
 from ganbench.spec import Precision
@@ -17,6 +18,11 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         raise UsageError(
             f"precision tf32 is arithmetic of CUDA's tensor cores, and {device} has none: take fp32 or bf16"
         )
+
+
+def widened(tensor: Tensor) -> Tensor:
+    """The tensor in float32, or in its own type where that is wider."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:

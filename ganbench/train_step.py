@@ -13,7 +13,7 @@ from ganbench.judge import Judge, frozen
 from ganbench.networks import Networks
 from ganbench.objective import Objective
 from ganbench.penalty import DiscriminatorUpdate
-from ganbench.precision import autocast, float32_products
+from ganbench.precision import autocast, float32_products, widened
 from ganbench.random import generator, isolated
 from ganbench.spec import RunSpec
 from ganbench.together import compute_together
@@ -98,8 +98,8 @@ class Trainer:
         return images, labels if self.spec.network_classes else None
 
     def _augmented(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        """What D is shown of these images: float32, so that no augmentation rounds."""
-        return self.objective.augment(images.float(), draws)
+        """What D is shown of these images: float32 at least, so that no augmentation rounds."""
+        return self.objective.augment(widened(images), draws)
 
     def _discriminator_loss(
         self, step: int, real: Tensor, fake: Tensor, y_real: Tensor | None, y_fake: Tensor | None

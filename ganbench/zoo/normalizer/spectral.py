@@ -43,12 +43,14 @@ class _Divide(torch.autograd.Function):
         saved, count = ctx.saved_tensors, len(grads)
         weights, us, vs, sigmas = (saved[start : start + count] for start in range(0, 4 * count, count))
         results: list[Tensor | None] = [None] * count  # which it stays for a layer that the pass did not use
-        used = [index for index, grad in enumerate(grads) if grad is not None]
-        inner = [(grads[index] * weights[index]).sum() for index in used]
-        scaled = torch._foreach_mul([us[index] for index in used], inner)
-        for index, u in zip(used, scaled, strict=True):
-            results[index] = torch.addcmul(grads[index], u, vs[index], value=-1)
-        torch._foreach_div_([results[index] for index in used], [sigmas[index] for index in used])
+        used = [(index, grad) for index, grad in enumerate(grads) if grad is not None]
+        if used:
+            inner = [(grad * weights[index]).sum() for index, grad in used]
+            scaled = torch._foreach_mul([us[index] for index, _ in used], inner)
+            found = [torch.addcmul(grad, u, vs[index], value=-1) for (index, grad), u in zip(used, scaled, strict=True)]
+            torch._foreach_div_(found, [sigmas[index] for index, _ in used])
+            for (index, _), grad in zip(used, found, strict=True):
+                results[index] = grad
         return None, None, None, *results
 
 
