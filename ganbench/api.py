@@ -180,8 +180,8 @@ class WorksTogether(Protocol):
     """A parametrization of ``weight`` that costs less for many layers at once than for one after the other.
 
     As a network begins a pass, the harness calls ``all_at_once`` of each such class for all layers that have it,
-    used in that pass or not, and leaves each result in the part's ``ready``. ``forward`` takes it out from there, and computes for itself
-    where the list is empty.
+    used in that pass or not, and leaves each result in the part's ``ready``. ``forward`` takes it out from there,
+    and computes for itself where the list is empty.
     """
 
     ready: list[Tensor]

@@ -15,6 +15,11 @@ from ganbench.errors import DONE
 if TYPE_CHECKING:
     from ganbench.resolve import Resolved
 
+# torch's profiler, by which memory is measured, tells stderr when it starts and of devices that are not there.
+# It reads these as torch is loaded, which the options of the spec do.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
 
 @click.command("bench")
 @spec_options
@@ -33,9 +38,6 @@ def command(
     The plain form that --against compares with is eager, in float32 (TF32 on CUDA) and contiguous, with torch's own
     spectral norm and Adam, attention written out, and images that a DataLoader brings one by one.
     """
-    # torch's profiler, which measures memory, talks of devices that are not there. Asked for before torch is loaded.
-    os.environ.setdefault("KINETO_LOG_LEVEL", "5")
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from ganbench.bench.report import bench
     from ganbench.environment import choose_device
 
