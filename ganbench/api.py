@@ -47,6 +47,7 @@ from ganbench.clean_fid import CLEAN_RESIZE, clean_network, clean_resize, clean_
 from ganbench.conditioning import DiscriminatorOutput
 from ganbench.data import ImageData, ImageSplit
 from ganbench.errors import MissingError, UsageError
+from ganbench.fused import attend, conv_pooled, conv_upsampled
 from ganbench.layers import Condition, Initializer, Layers
 from ganbench.options import Decay, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from ganbench.penalty import Combination, DiscriminatorUpdate, input_gradients, per_image_doubts
@@ -85,6 +86,7 @@ __all__ = [
     "ExtractorCard",
     "Fraction",
     "FreezesOnFakes",
+    "HasPlainForm",
     "ImageData",
     "ImageSplit",
     "Initializer",
@@ -105,9 +107,13 @@ __all__ = [
     "Tree",
     "UsageError",
     "WeightFile",
+    "WorksTogether",
+    "attend",
     "clean_network",
     "clean_resize",
     "clean_resize_strict",
+    "conv_pooled",
+    "conv_upsampled",
     "extracts",
     "files_key",
     "generator",
@@ -162,6 +168,30 @@ class FreezesOnFakes(Protocol):
     """
 
     fake_pass: bool
+
+
+@runtime_checkable
+class HasPlainForm(Protocol):
+    """A parametrization of ``weight`` that is a faster way of computing what another one computes."""
+
+    def make_plain(self, owner: nn.Module) -> None:
+        """Put the other one in its place on ``owner``, in the same state: ``ganbench bench`` compares the two."""
+
+
+@runtime_checkable
+class WorksTogether(Protocol):
+    """A parametrization of ``weight`` that costs less for many layers at once than for one after the other.
+
+    As a network begins a pass, the harness calls ``all_at_once`` of each such class for all layers that have it,
+    used in that pass or not, and leaves each result in the part's ``ready``. ``forward`` takes it out from there,
+    and computes for itself where the list is empty.
+    """
+
+    ready: list[Tensor]
+
+    @staticmethod
+    def all_at_once(parts: Sequence[Any], weights: Sequence[Tensor]) -> list[Tensor]:
+        """What the ``forward`` of each part would give for its weight."""
 
 
 class RelativisticLoss(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -74,6 +75,18 @@ class Plan:
         return torch.stack(images.unbind(1), dim=-1).permute(0, 3, 1, 2)
 
 
+class RealBatches(Protocol):
+    """The real batches as a training step asks for them."""
+
+    labels: Tensor
+    """int64 [N], of all training images, on the CPU."""
+    waited_seconds: float
+    """From asking for a batch to having it, over all batches; on CUDA, to having queued its transfer."""
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """Batch number ``step``: images float32 [B, 3, R, R] in [-1, 1] and labels int64 [B], on the device."""
+
+
 class _Held:
     """Batches from images that lie on the device whole."""
 
@@ -138,7 +151,7 @@ class _Prefetched:
         self._kept.clear()
 
 
-class Batches:
+class Batches(RealBatches):
     """The real batches of a run: batch t is a pure function of (seed, t), wherever the images lie.
 
     They are held on the device whole where they take no more than ``room`` bytes (None: :func:`room_for`),
@@ -159,9 +172,7 @@ class Batches:
         room: float | None = None,
     ) -> None:
         self.labels = split.labels
-        """int64 [N], of all training images, on the CPU."""
         self.waited_seconds = 0.0
-        """From asking for a batch to having it, over all batches; on CUDA, to having queued its transfer."""
         room = room_for(split.images, device) if room is None else room
         source = _Held if math.prod(split.images.shape) <= room else _Prefetched
         self._plan = Plan(len(split), batch, seed, flip, part)

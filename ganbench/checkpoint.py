@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ganbench.store import file_sha256, write_atomically
 
@@ -69,6 +72,48 @@ class Checkpoints:
         """Delete what a killed process left half written."""
         for path in self.folder.glob(".*"):
             path.unlink()
+
+
+class CheckpointWriter:
+    """Writes checkpoints in a thread while training goes on, in the order in which they are given.
+
+    A context manager: at its end everything is on the disk.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "checkpoints")
+        self._pending: Future[object] | None = None
+
+    def submit(self, write: Callable[[], object]) -> None:
+        """Have it done. Waits for the one before, whose state is in memory too; raises what that one met."""
+        self.wait()
+        self._pending = self._thread.submit(write)
+
+    def wait(self) -> None:
+        """Return when everything is written. Raises what the writing met, once."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def __enter__(self) -> CheckpointWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
+
+
+def snapshot(state: Any) -> Any:
+    """A copy on the CPU that training does not move: of tensors in dicts, lists and tuples."""
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {key: snapshot(value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(snapshot(value) for value in state)
+    return state
 
 
 def _digest_file(path: Path) -> Path:

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ganbench.fused import written_out
+
 if TYPE_CHECKING:
     from ganbench.train_step import Trainer
 
@@ -30,11 +32,12 @@ def count_step(trainer: Trainer) -> int:
     """FLOPs of one step (n_dis updates of D, one of G), forward and backward, on the trainer's part of the batch;
     a multiply-add is two.
 
-    The mean over steps: a regularizer adds what a step with it costs more than one without, over its
-    interval, rounded to a whole number. Counted on a copy, so that nothing of the run moves. Normalization,
-    activations and the optimizer count 0, as is the field's habit.
+    Of the operations one after the other, whatever does them as one (:mod:`ganbench.fused`): what the model asks
+    for, and so the same on every machine. The mean over steps: a regularizer adds what a step with it costs more
+    than one without, over its interval, rounded to a whole number. Counted on a copy, so that nothing of the run
+    moves. Normalization, activations and the optimizer count 0, as is the field's habit.
     """
-    twin = _twin(trainer)
+    twin = twin_of(trainer)
     regularizers = twin.objective.regularizers
     parts, regularizers.parts = regularizers.parts, []
     bare = total = _count(twin)
@@ -44,8 +47,11 @@ def count_step(trainer: Trainer) -> int:
     return total
 
 
-def _twin(trainer: Trainer) -> Trainer:
-    """A copy that shares only what training does not move, without moving average and optimizer state."""
+def twin_of(trainer: Trainer) -> Trainer:
+    """A copy to step and throw away: it shares what training does not move, and has no moving average.
+
+    Its optimizers are plain descent at a rate of 0.
+    """
     shared = {id(trainer.batches): trainer.batches}
     left_out = (trainer.ema, trainer.optimizer_g, trainer.optimizer_d)
     twin = copy.deepcopy(trainer, shared | dict.fromkeys(map(id, left_out)))
@@ -55,7 +61,7 @@ def _twin(trainer: Trainer) -> Trainer:
 
 
 def _count(trainer: Trainer) -> int:
-    with FlopCounterMode(display=False, custom_mapping=_MAPPING) as counter:
+    with written_out(), FlopCounterMode(display=False, custom_mapping=_MAPPING) as counter:
         trainer.step(0, 0.0)
     return int(counter.get_total_flops())
 

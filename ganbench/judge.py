@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.conditioning import DiscriminatorOutput
+from ganbench.precision import widened
 
 
 def has_batch_statistics(network: nn.Module) -> bool:
@@ -34,7 +35,7 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 class Judge:
-    """D on batches, with float32 logits whatever the precision of the pass.
+    """D on batches, with logits in float32 at least, whatever the precision of the pass.
 
     A module of D that has a bool attribute ``fake_pass`` finds it True in a pass over generated images alone
     and in all passes of G's update, else False: a normalizer may keep its estimates from moving there.
@@ -64,7 +65,7 @@ class Judge:
     def __call__(self, images: Tensor, labels: Tensor | None) -> DiscriminatorOutput:
         """One pass: [B, 3, R, R] and int64 [B] or None."""
         logits, class_logits = self._discriminator(images, labels)
-        return DiscriminatorOutput(logits.float(), None if class_logits is None else class_logits.float())
+        return DiscriminatorOutput(widened(logits), None if class_logits is None else widened(class_logits))
 
     def logits(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """The logits [B] of one pass."""

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ganbench.fused import written_out
+
 
 @dataclass(frozen=True)
 class DiscriminatorUpdate:
@@ -41,7 +43,7 @@ def input_gradients(update: DiscriminatorUpdate, images: Tensor, labels: Tensor 
     of its batch, and the sum of those dependences is what comes out.
     """
     leaves = images.detach().requires_grad_()
-    with torch.autocast(images.device.type, enabled=False), sdpa_kernel(SDPBackend.MATH):
+    with torch.autocast(images.device.type, enabled=False), sdpa_kernel(SDPBackend.MATH), written_out():
         points = leaves * 1.0  # torch's FlopCounterMode cannot count the gradient with respect to a leaf
         logits = update.judge(points, labels)
         (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)

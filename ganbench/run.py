@@ -52,6 +52,7 @@ def execute(
     progress: Progress,
     places: Places,
     deterministic: bool = False,
+    compiled: bool | None = None,
 ) -> dict[str, Any]:
     """Train and score one spec in its claimed folder; returns the result with its path, on every rank.
 
@@ -64,16 +65,11 @@ def execute(
         networks = build_networks(spec, entries)
         if spec.sync_bn:
             networks = Networks(*map(ranks.with_common_statistics, networks))
-        trainer = Trainer(
-            spec,
-            networks,
-            build_objective(spec, entries),
-            Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip, part=ranks.part()),
-            device,
-        )
+        batches = Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip, part=ranks.part())
+        trainer = Trainer(spec, networks, build_objective(spec, entries), batches, device)
         evaluator = Evaluator(spec, data, entries["evaluation.extractor"], device, places, progress.say)
-        run = TrainingRun(trainer, evaluator, folder, progress)
-        with trainer.batches:
+        run = TrainingRun(trainer, evaluator, folder, progress, compiled)
+        with batches:
             status = run.execute()
         result = _result(run, status)
         if ranks.leads():
@@ -147,6 +143,9 @@ def _result(run: TrainingRun, status: str) -> dict[str, Any]:
         "counters": counters,
         "cost": {
             "evaluation_seconds": run.evaluation_seconds + sum(distinct.values()),
+            "checkpoint_seconds": run.checkpoint_seconds,
+            "compiled": run.compiled,
+            "compile_seconds": run.compile_seconds,
             "data_wait_seconds": run.trainer.batches.waited_seconds,
             "images_per_second": counters["real_images"] / counters["train_seconds"],
             "peak_memory_bytes": _peak_memory(run.trainer.device),
@@ -181,6 +180,7 @@ def start(
     progress: Progress,
     places: Places,
     deterministic: bool = False,
+    compiled: bool | None = None,
 ) -> dict[str, Any] | None:
     """Run the folder's spec, go on with it, or return its result if it is done.
 
@@ -194,7 +194,7 @@ def start(
         if ranks.leads():
             held.enter_context(recorded_attempt(folder))
         shown = held.enter_context(progress if ranks.leads() else SilentProgress())
-        return execute(folder.spec, data, entries, folder, device, shown, places, deterministic)
+        return execute(folder.spec, data, entries, folder, device, shown, places, deterministic, compiled)
 
 
 def _claim(folder: RunFolder, held: ExitStack) -> tuple[bool, dict[str, Any] | None]:

@@ -20,6 +20,9 @@ ALGO_VERSION = 2
 """Raised whenever the harness would compute something else from the same spec."""
 
 
+Precision = Literal["fp32", "tf32", "bf16"]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -196,7 +199,8 @@ class RunSpec(_Frozen):
     reuse_fakes: bool = False
     """Whether G's update uses the images that D's update drew, as DCGAN's code does."""
     ema: EMASpec | None = None
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
+    """Of a training step's convolutions and products; scores are always made in float32."""
     world: PositiveInt = 1
     """Ranks that share every batch, a process and a GPU each."""
     sync_bn: bool = False

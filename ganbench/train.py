@@ -8,13 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
 
 from ganbench import ranks
 from ganbench.budget import Counters
-from ganbench.checkpoint import KEPT, Checkpoints
+from ganbench.checkpoint import KEPT, Checkpoints, CheckpointWriter, snapshot
 from ganbench.errors import INTERRUPTED, GanbenchError
 from ganbench.evaluate.evaluator import Evaluation, Evaluator
 from ganbench.evaluate.names import labelled
@@ -73,7 +74,9 @@ class TrainingRun:
         evaluator: Evaluator,
         folder: RunFolder,
         progress: Progress,
+        compiled: bool | None = False,
     ) -> None:
+        """``compiled`` None: a trial decides on CUDA, elsewhere not compiled. A run that goes on stays what it was."""
         self.spec = trainer.spec
         self.trainer, self.evaluator, self.folder, self.progress = trainer, evaluator, folder, progress
         self.checkpoints = Checkpoints(folder.checkpoints)
@@ -83,8 +86,13 @@ class TrainingRun:
         self.untrained: dict[str, Any] = {}
         """Scores and facts of the evaluation before the first step."""
         self.evaluation_seconds = 0.0
+        self.checkpoint_seconds = 0.0
+        """For which training stood still while its state was copied or an earlier one still being written."""
+        self.compiled = compiled
+        self.compile_seconds = 0.0
+        """This process's, the trial among them."""
         self.flops_per_step = count_step(trainer) * ranks.world()
-        self._records = ExitStack()
+        self._records, self._writer = ExitStack(), CheckpointWriter()
         self._poison = torch.zeros((), device=trainer.device)
         self._score = ""
         self._saved_at = time.monotonic()
@@ -107,6 +115,8 @@ class TrainingRun:
         self.counters = Counters(**state["counters"])
         self.best, self.untrained = state["best"], state["untrained"]
         self.evaluation_seconds = state["evaluation_seconds"]
+        self.checkpoint_seconds = state.get("checkpoint_seconds", 0.0)
+        self.compiled = state.get("compiled", False)
         self.trainer.batches.waited_seconds = state["data_wait_seconds"]
 
     def _newest(self) -> dict[str, Any] | None:
@@ -133,16 +143,34 @@ class TrainingRun:
         self._record_in(JSONLines(self.folder.metrics, 0), JSONLines(self.folder.timing, 0))
         return None
 
+    def _compile(self) -> None:
+        """Bring the step into the form that the run has, or takes on now."""
+        if self.compiled is None and self.trainer.device.type != "cuda":
+            self.compiled = False
+        if self.compiled is False:
+            return
+        from ganbench.compiling import compile_networks, faster_compiled
+
+        started = time.perf_counter()
+        if self.compiled is None:
+            self.compiled = ranks.by_first(lambda: faster_compiled(self.trainer, self.progress.say))
+        if self.compiled:
+            compile_networks(self.trainer)
+        self.compile_seconds = time.perf_counter() - started
+
     def _record_in(self, metrics: JSONLines, timing: JSONLines) -> None:
         self.metrics, self.timing = metrics, timing
         for file in (metrics, timing):
             self._records.callback(file.close)
 
     def _checkpoint(self) -> None:
-        """Save all, unless a loss was not finite: then the next look at the losses ends the run."""
+        """Save all, unless a loss was not finite: then the next look at the losses ends the run.
+
+        Training goes on while a copy of its state is written.
+        """
         if self._diverged():
             return
-        self._saved_at = time.monotonic()
+        self._saved_at = started = time.monotonic()
         if not ranks.leads():
             return
         metrics_sha256 = self.metrics.sync()
@@ -150,14 +178,20 @@ class TrainingRun:
         state = {
             "trainer": self.trainer.state(),
             "counters": asdict(self.counters),
+            "compiled": self.compiled,
             "best": self.best,
             "untrained": self.untrained,
             "evaluation_seconds": self.evaluation_seconds,
+            "checkpoint_seconds": self.checkpoint_seconds,
             "data_wait_seconds": self.trainer.batches.waited_seconds,
             "metrics": {"sha256": metrics_sha256, "size": self.metrics.size},
             "timing": self.timing.size,
         }
-        self.checkpoints.save("step", self.step, state)
+        self._writer.submit(partial(self._write, self.step, snapshot(state)))
+        self.checkpoint_seconds += time.monotonic() - started
+
+    def _write(self, step: int, state: dict[str, Any]) -> None:
+        self.checkpoints.save("step", step, state)
         self.checkpoints.prune("step", KEPT)
         self.checkpoints.prune("best", 1)
 
@@ -172,7 +206,8 @@ class TrainingRun:
         if not self.best or score < self.best["score"]:
             self.best = {"step": self.step, "score": score}
             if ranks.leads():
-                self.checkpoints.save("best", self.step, {"generator": sampler.state_dict()})
+                best = {"generator": snapshot(sampler.state_dict())}
+                self._writer.submit(partial(self.checkpoints.save, "best", self.step, best))
         seconds = time.perf_counter() - started
         self.evaluation_seconds += seconds
         count = evaluation.scores.n
@@ -244,8 +279,9 @@ class TrainingRun:
         """
         budget, every = self.spec.budget, self.spec.evaluation.every
         status = "finished"
-        with self._records, StopFlag().listening() as stop:
+        with self._records, self._writer, StopFlag().listening() as stop:
             self._resume()
+            self._compile()
             self.trainer.share()
             while (share := budget.spent(self.counters)) < 1:
                 stopping, unsaved_seconds = ranks.most(stop.requested, time.monotonic() - self._saved_at)

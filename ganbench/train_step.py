@@ -6,15 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from ganbench import ranks
-from ganbench.batches import Batches
+from ganbench.batches import RealBatches
 from ganbench.ema import EMA
 from ganbench.judge import Judge, frozen
 from ganbench.networks import Networks
 from ganbench.objective import Objective, is_relativistic
 from ganbench.penalty import DiscriminatorUpdate
+from ganbench.precision import autocast, float32_products, widened
 from ganbench.random import generator, isolated
 from ganbench.rank_draws import sliced_draws
 from ganbench.spec import RunSpec
+from ganbench.together import compute_together
 
 
 class Trainer:
@@ -23,14 +25,18 @@ class Trainer:
     Every draw is made from (seed, stream, step): step t is a pure function of the state before it and t.
     """
 
+    memory_format = torch.channels_last
+
     def __init__(
-        self, spec: RunSpec, networks: Networks, objective: Objective, batches: Batches, device: torch.device
+        self, spec: RunSpec, networks: Networks, objective: Objective, batches: RealBatches, device: torch.device
     ) -> None:
         self.spec, self.objective, self.batches, self.device = spec, objective, batches, device
         self.generator, self.discriminator = (
-            net.to(device=device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+            net.to(device=device, memory_format=self.memory_format).train()  # type: ignore[call-overload]
             for net in networks
         )
+        for network in (self.generator, self.discriminator):
+            compute_together(network)
         self.judge = Judge(self.discriminator)
         self._shared_generator, self._shared_judge = self.generator, self.judge
         """What passes go through whose gradients are averaged over the ranks: :meth:`share`."""
@@ -61,9 +67,7 @@ class Trainer:
         return self.generator if self.ema is None else self.ema.module
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(
-            self.device.type, torch.bfloat16, enabled=self.spec.precision == "bf16", cache_enabled=False
-        )
+        return autocast(self.spec.precision, self.device)
 
     def _draw(self, stream: str, step: int, count: int) -> tuple[Tensor, Tensor | None]:
         """Latents N(0, I) [count, latent_dim] and labels [count], drawn as the spec says: this rank's of them."""
@@ -94,9 +98,9 @@ class Trainer:
         return images, labels if self.spec.network_classes else None
 
     def _augmented(self, images: Tensor, draws: torch.Generator) -> Tensor:
-        """What D is shown of these images: float32, so that no augmentation rounds."""
+        """What D is shown of these images: float32 at least, so that no augmentation rounds."""
         with sliced_draws(len(images)):
-            return self.objective.augment(images.float(), draws)
+            return self.objective.augment(widened(images), draws)
 
     def _discriminator_loss(
         self, step: int, real: Tensor, fake: Tensor, y_real: Tensor | None, y_fake: Tensor | None
@@ -167,7 +171,7 @@ class Trainer:
     def step(self, step: int, progress: float) -> tuple[Tensor, Tensor]:
         """Step number ``step``, counted from 0; returns the last loss of D and the loss of G, on the device."""
         self.learning_rates(progress)
-        with isolated(self.spec.seed, ranks.own("step"), step):
+        with isolated(self.spec.seed, ranks.own("step"), step), float32_products(self.spec.precision == "tf32"):
             for k in range(self.spec.n_dis):
                 reuse = self.spec.reuse_fakes and k == self.spec.n_dis - 1
                 loss_d, fakes = self.discriminator_step(step * self.spec.n_dis + k, reuse)

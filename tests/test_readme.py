@@ -15,6 +15,7 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 _SHORT = ["--budget", "2steps", "--set", "evaluation.every=2steps", *SCORED]
 SMALL = {
     "run": ["--width", "8", "--batch", "8", *_SHORT],
+    "bench": ["--width", "4", "--batch", "4", "--pairs", "5"],
     "sweep": ["--seeds", "1", "--rows", "none,self-8", *_SHORT],
 }
 """What makes a command of the README one of seconds."""

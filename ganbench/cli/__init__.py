@@ -12,6 +12,7 @@ import click
 from ganbench.errors import FAILED, INTERRUPTED, GanbenchError
 
 COMMANDS = {
+    "bench": "Time the training step of a model, and where its time goes.",
     "check": "Check that a component does what its kind must.",
     "data": "List, show, prepare and verify data sets.",
     "doctor": "Check the installation and every plug-in.",

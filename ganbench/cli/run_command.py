@@ -10,7 +10,7 @@ import click
 
 from ganbench.cli import note, rank_here
 from ganbench.cli.places_options import places_options
-from ganbench.cli.spec_options import json_option, results_option, spec_options
+from ganbench.cli.spec_options import compile_option, device_option, json_option, results_option, spec_options
 from ganbench.errors import DIVERGED, DONE
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @spec_options
 @places_options
 @results_option
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+@device_option
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels only, so that a resume is exact on CUDA.")
 @click.option(
     "--max-restarts",
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Of all ranks, when one of several is lost.",
 )
+@compile_option
 @click.option("--dry-run", is_flag=True, help="Print the resolved spec and its run id; train nothing.")
 @json_option
 def command(
@@ -45,6 +46,7 @@ def command(
     device: str,
     deterministic: bool,
     max_restarts: int,
+    compiled: bool | None,
     dry_run: bool,
     as_json: bool,
 ) -> int:
@@ -73,14 +75,16 @@ def command(
     result = None if launched() else folder.finished()  # of several ranks the first looks, for all
     if result is None:
         from ganbench.networks import check_networks
+        from ganbench.precision import check_precision
         from ganbench.shareable import check_shareable
 
+        check_precision(spec.precision, chosen)
         check_networks(spec, resolved.entries)
         check_shareable(spec, resolved.entries, chosen)
         if spec.world > 1 and not launched():
             del data  # every rank has its own
             return _launch(spec.world, max_restarts)
-        result = _train(folder, data, resolved, chosen, places, deterministic)
+        result = _train(folder, data, resolved, chosen, places, deterministic, compiled)
     if rank_here() == 0:
         _tell(result, folder, as_json)
     return DIVERGED if result is not None and result["status"] == "diverged" else DONE
@@ -96,7 +100,13 @@ def _launch(world: int, max_restarts: int) -> int:
 
 
 def _train(
-    folder: RunFolder, data: ImageData, resolved: Resolved, device: torch.device, places: Places, deterministic: bool
+    folder: RunFolder,
+    data: ImageData,
+    resolved: Resolved,
+    device: torch.device,
+    places: Places,
+    deterministic: bool,
+    compiled: bool | None,
 ) -> dict[str, Any] | None:
     """Train, alone or as one of the ranks; returns the result, or None where another process does it."""
     from ganbench.progress import progress_for_stderr
@@ -108,7 +118,7 @@ def _train(
     with joined(device, folder.spec.world):
         if leads():
             click.echo(f"run {folder.spec.run_id[:12]}: {folder.path}", err=True)
-        return start(folder, data, resolved.entries, device, progress_for_stderr(), places, deterministic)
+        return start(folder, data, resolved.entries, device, progress_for_stderr(), places, deterministic, compiled)
 
 
 def _tell(result: dict[str, Any] | None, folder: RunFolder, as_json: bool) -> None:

@@ -44,7 +44,7 @@ _OPTIONS: list[tuple[str, str, Any, str | None, str]] = [
     ("--eval-every", "evaluation.every", str, "AMOUNT", "Between two scores in training: 500steps, 8kimg, 10min."),
     ("--eval-samples", "evaluation.select_samples", int, "N", "Samples behind each; the final scores have their own."),
     ("--gpus", "world", int, "N", "GPUs that share every batch, a process each; on the CPU processes."),
-    ("--precision", "precision", click.Choice(["fp32", "bf16"]), None, "Of the forward passes."),
+    ("--precision", "precision", click.Choice(["fp32", "tf32", "bf16"]), None, "Of the training step."),
 ]
 
 
@@ -238,3 +238,20 @@ def results_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")(command)
+
+
+def device_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--device NAME``."""
+    return click.option(
+        "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N."
+    )(command)
+
+
+def compile_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--compile/--no-compile``, None where neither is given."""
+    return click.option(
+        "--compile/--no-compile",
+        "compiled",
+        default=None,
+        help="torch.compile, on CUDA with CUDA graphs. By default where a short trial on CUDA is faster with it.",
+    )(command)

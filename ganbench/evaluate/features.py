@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from typing import NamedTuple, TypeAlias
 
 import torch
@@ -13,6 +12,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from ganbench.api import ExtractorCard
 from ganbench.errors import EvaluationError, MissingError, UsageError
 from ganbench.images import Images
+from ganbench.precision import full_precision
 
 Extractor: TypeAlias = FeatureExtractorBase
 """torch-fidelity's extractor with a ``card``: maps uint8 [B, 3, H, W] to a tuple of features [B, D]."""
@@ -69,7 +69,7 @@ def extract(
     extractor.eval()
     device = _device(extractor)
     found: dict[str, Tensor] = {}
-    with torch.no_grad(), _full_precision():
+    with torch.no_grad(), full_precision():
         for start in range(0, len(images), batch):
             piece = images[start : start + batch].to(device)
             given = extractor.convert_features_tuple_to_dict(extractor(piece)) if layers else {}
@@ -124,17 +124,3 @@ def _device(extractor: Extractor) -> torch.device:
     """Where the extractor lives: the CPU if it holds no tensor."""
     tensors = (*extractor.parameters(), *extractor.buffers())
     return tensors[0].device if tensors else torch.device("cpu")
-
-
-@contextmanager
-def _full_precision() -> Iterator[None]:
-    """Compute float32 in float32, whatever training chose: no TF32, no bfloat16 products, no autocast."""
-    matmul, cudnn = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("highest")
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(matmul)
-        torch.backends.cudnn.allow_tf32 = cudnn

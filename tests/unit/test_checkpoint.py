@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from harness import assert_same_tensors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ganbench.checkpoint import Checkpoints
+from ganbench.checkpoint import Checkpoints, CheckpointWriter, snapshot
+from ganbench.errors import StoreError
 
 STATE = {"weights": {"w": torch.arange(6.0).reshape(2, 3)}, "step": 7, "name": "x", "none": None, "list": [1, 2.5]}
 
@@ -74,3 +77,48 @@ def test_code_is_not_unpickled(checkpoints: Checkpoints) -> None:
     path = checkpoints.save("step", 1, {"code": print})
     with pytest.raises(Exception, match=r"[Ww]eights"):
         checkpoints.load(path)
+
+
+def test_what_is_written_in_the_background_is_written_in_order_and_as_it_was_given(checkpoints: Checkpoints) -> None:
+    weights, saved = torch.zeros(3), []
+    with CheckpointWriter() as writer:
+        for step in range(4):
+            state = snapshot({"weights": weights, "rows": [weights, (step, None)]})
+            writer.submit(partial(checkpoints.save, "step", step, state))
+            writer.submit(partial(saved.append, step))
+            weights += 1  # training goes on
+    assert saved == [0, 1, 2, 3]
+    for step, path in checkpoints.kept("step").items():
+        expected = torch.full((3,), float(step))
+        assert_same_tensors(checkpoints.load(path), {"weights": expected, "rows": [expected, (step, None)]})
+
+
+def test_training_goes_on_while_a_checkpoint_is_written() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        assert may_end.wait(60)
+
+    with CheckpointWriter() as writer:
+        writer.submit(slow)  # and returns
+        assert begun.wait(60)
+        may_end.set()
+
+
+@pytest.mark.parametrize("met", ["by the next", "at the end"])
+def test_a_failed_write_is_told_once_to_the_one_who_trains(met: str) -> None:
+    def fail() -> None:
+        raise StoreError("no space left")
+
+    after: list[int] = []
+
+    def train() -> None:
+        with CheckpointWriter() as writer:
+            writer.submit(fail)
+            if met == "by the next":
+                writer.submit(partial(after.append, 1))
+
+    with pytest.raises(StoreError, match="no space left"):
+        train()
+    assert after == []

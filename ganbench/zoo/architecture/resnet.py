@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganbench.api import Condition, DiscriminatorOutput, Initializer, Layers
+from ganbench.api import Condition, DiscriminatorOutput, Initializer, Layers, conv_pooled, conv_upsampled
 
 HiddenWidth = Literal["in", "out"]
 """Which channel count lies between the two convolutions of a discriminator block."""
@@ -57,7 +57,7 @@ class GeneratorBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """[B, I, H, W] -> [B, O, 2H, 2W]."""
-        h = self.conv1(upsample(F.relu(self.norm1(x, condition))))
+        h = conv_upsampled(self.conv1, F.relu(self.norm1(x, condition)))
         h = self.conv2(F.relu(self.norm2(h, condition)))
         output: Tensor = h + upsample(self.skip(x))
         return output
@@ -79,8 +79,8 @@ class FirstBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """[B, 3, H, W] -> [B, O, H/2, W/2]."""
-        h = self.conv2(F.relu(self.norm(self.conv1(x), condition)))
-        output: Tensor = F.avg_pool2d(h, 2) + self.skip(F.avg_pool2d(x, 2))
+        h = conv_pooled(self.conv2, F.relu(self.norm(self.conv1(x), condition)))
+        output: Tensor = h + self.skip(F.avg_pool2d(x, 2))
         return output
 
 
@@ -114,10 +114,11 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """[B, I, H, W] -> [B, O, H, W], or [B, O, H/2, W/2] if ``down``."""
-        h = self.conv1(F.relu(self.norm1(x, condition)))
-        h = self.conv2(F.relu(self.norm2(h, condition)))
+        h = F.relu(self.norm2(self.conv1(F.relu(self.norm1(x, condition))), condition))
         if self.down:
-            h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
+            h, x = conv_pooled(self.conv2, h), F.avg_pool2d(x, 2)
+        else:
+            h = self.conv2(h)
         output: Tensor = h + self.skip(x)
         return output
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganbench.api import Layers, UsageError
+from ganbench.api import Layers, UsageError, attend
 
 
 def eighth(channels: int, block: str) -> int:
@@ -26,17 +26,6 @@ def places(features: Tensor, heads: int = 1) -> Tensor:
     return features.reshape(len(features), heads, -1, features.shape[2] * features.shape[3]).mT.contiguous()
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-    """softmax(scale * Q K') V, fused: [B, heads, N, d], [B, heads, M, d], [B, heads, M, e] -> [B, heads, N, e]."""
-    d, e = queries.shape[-1], values.shape[-1]
-    # The fused kernels want one head dimension for all three; zeros add nothing to a product.
-    if d < e:
-        queries, keys = F.pad(queries, (0, e - d)), F.pad(keys, (0, e - d))
-    elif e < d:
-        values = F.pad(values, (0, d - e))
-    return F.scaled_dot_product_attention(queries, keys, values, scale=scale)[..., :e]
-
-
 class DotProductAttention(nn.Module):
     """x + gamma * o(x): [B, C, H, W] -> the same shape, the identity at first, since gamma starts at 0.
 
@@ -44,8 +33,8 @@ class DotProductAttention(nn.Module):
     ``value_channels`` values; ``pool`` max-pools keys and values 2x2; the softmax goes over the keys, of
     ``scale`` times the products; a 1x1 convolution leads back to C.
 
-    The fused attention kernels have no second derivative: a gradient penalty through this block needs
-    ``torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`` around the forward pass.
+    The fused attention kernels have no second derivative: :func:`ganbench.api.input_gradients`, with which
+    gradient penalties go through this block, has it written out.
     """
 
     identity_at_init: ClassVar[bool] = True
