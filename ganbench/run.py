@@ -8,6 +8,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from ganbench.combination import doubts
 from ganbench.cost import count_parameters
 from ganbench.data import ImageData
 from ganbench.environment import describe
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, StoreError
 from ganbench.evaluate.evaluator import Evaluation, Evaluator
+from ganbench.lease import told
 from ganbench.networks import build_networks
 from ganbench.objective import build_objective
 from ganbench.places import Places
@@ -76,7 +78,8 @@ def execute(
         raise
     except Exception as error:
         trace = "" if isinstance(error, GanbenchError) else traceback.format_exc()
-        write_json(folder.failure, {"error": f"{type(error).__name__}: {error}", "traceback": trace})
+        with suppress(StoreError):  # a full disk takes no record of it either: the error itself is what is told
+            write_json(folder.failure, {"error": f"{type(error).__name__}: {error}", "traceback": trace})
         raise
     finished = folder.finished()
     assert finished is not None
@@ -89,7 +92,7 @@ def _score_best(run: TrainingRun) -> Evaluation:
     path = checkpoints.path("best", run.best["step"])
     state = checkpoints.load(path)
     if state is None:
-        raise GanbenchError(f"{path} is damaged or lost: delete {run.folder.path} and run again")
+        raise GanbenchError(f"{told(path)} is damaged or lost: delete {told(run.folder.path)} and run again")
     sampler = run.trainer.sampler
     sampler.load_state_dict(state["generator"])
     return run.evaluator.score_samples(sampler, "report")
@@ -170,14 +173,15 @@ def start(
 ) -> dict[str, Any] | None:
     """Run the folder's spec, go on with it, or return its result if it is done.
 
-    Returns None where another process is running it. Raises what :func:`execute` raises.
+    Returns None where another process is running it. Raises what :func:`execute` raises, and LeaseLostError where
+    another process took it over.
     """
     folder.create()
-    with folder.claimed() as mine:
-        if not mine:
+    with folder.claimed(progress.say) as held:
+        if held is None:
             return None
-        done = folder.finished()
+        done = held.finished()
         if done is not None:
             return done
-        with recorded_attempt(folder), progress:
-            return execute(folder.spec, data, entries, folder, device, progress, places, deterministic)
+        with recorded_attempt(held), progress:
+            return execute(held.spec, data, entries, held, device, progress, places, deterministic)

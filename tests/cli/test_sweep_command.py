@@ -8,12 +8,12 @@ import os
 import random
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from harness import (
     DEADLINE,
     PLUGINS,
@@ -27,6 +27,7 @@ from harness import (
 )
 
 from ganbench.attempts import Attempt, read_attempts
+from ganbench.lease import Lease
 
 SUITE = """
 title = "Toys"
@@ -159,9 +160,11 @@ def wait_for_a_moment(results: Path, draw: random.Random, process: subprocess.Po
 def wait_until_nobody_trains(results: Path) -> None:
     """A process's claim on its run ends with it."""
     for folder in runs(results).values():
-        lock = FileLock(folder / "run.lock")
-        lock.acquire(timeout=DEADLINE)
-        lock.release()
+        lease, deadline = Lease(folder), time.monotonic() + DEADLINE
+        while not lease.claim():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        lease.give_back()
 
 
 def kill_one(results: Path, gone: set[int]) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 
 from ganbench.errors import DONE, FAILED, MISSING, USAGE
+from ganbench.lease import Lease
 from ganbench.planning import plan
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
@@ -181,12 +181,12 @@ def test_a_result_counts_and_no_exit_code(rows: list[PlannedRow], tmp_path: Path
 def test_a_run_that_another_process_has_is_waited_for_and_not_run_twice(rows: list[PlannedRow], tmp_path: Path) -> None:
     (run, *_) = runs = swept_runs(rows[:1], tmp_path)
     run.folder.create()
-    lock = FileLock(run.folder.path / "run.lock")
-    lock.acquire()
+    other = Lease(run.folder.path)
+    assert other.claim()
 
     def ends_while_the_other_ends_too(folder: RunFolder) -> int:
         finish(run.folder)
-        lock.release()
+        other.give_back()
         return succeeds(folder)
 
     executor = Pretender(1, {runs[1].folder.spec.run_id: [ends_while_the_other_ends_too]})
