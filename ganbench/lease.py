@@ -116,6 +116,11 @@ class Lease:
                 say(f"waiting up to {silence_seconds():g} s for a sign of life from {', '.join(names)}")
             time.sleep(silence_seconds() / (2 * _BEATS))
 
+    def holder(self) -> str:
+        """Who may be at work on the run, by one look that writes nothing; empty where nobody is."""
+        names = sorted(path.name for path in self._place.iterdir()) if self._place.exists() else []
+        return ", ".join(name for name in names if not self._gone(name))
+
     def _names(self) -> list[str]:
         """The lease's name. There are two where a folder was copied over another: then all have to be gone."""
         with contextlib.suppress(FileNotFoundError):
