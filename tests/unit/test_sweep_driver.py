@@ -207,6 +207,20 @@ def test_a_run_that_another_process_lost_is_taken_over(rows: list[PlannedRow], t
     assert (run.state, run.died) == ("finished", 0)
 
 
+def test_a_run_whose_holder_on_another_machine_fell_silent_is_taken_over(
+    rows: list[PlannedRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GANBENCH_LEASE_SECONDS", "0.2")
+    (run, *_) = runs = swept_runs(rows[:1], tmp_path)
+    run.folder.create()
+    (run.folder.path / "lease" / "far-away.0123456789ab.17.4711.abcdef").mkdir(parents=True)
+    executor = Pretender(1)
+    drive(runs, executor).execute()
+    assert executor.started == [runs[1].folder.spec.run_id, run.folder.spec.run_id]
+    assert f"{run.name}: another process has it" in capsys.readouterr().err
+    assert [each.state for each in runs] == ["finished", "finished"]
+
+
 def test_a_folder_that_holds_something_else_fails_alone(rows: list[PlannedRow], tmp_path: Path) -> None:
     runs = swept_runs(rows[:1], tmp_path)
     runs[0].folder.create()
