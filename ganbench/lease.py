@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import re
 import secrets
@@ -26,7 +27,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, UsageError
 
 FREE = "free"
 _WAY = re.compile(r"/lease/[^/]+/\.\./\.\.")
@@ -41,9 +42,17 @@ class LeaseLostError(GanbenchError):
 def silence_seconds() -> float:
     """After how long without a heartbeat a holder on another machine is taken for dead.
 
-    More than NFS clients keep names and times (60 s), unless GANBENCH_LEASE_SECONDS says otherwise.
+    More than NFS clients keep names and times (60 s), unless GANBENCH_LEASE_SECONDS says otherwise. Raises UsageError
+    where that is no number of seconds.
     """
-    return float(os.environ.get("GANBENCH_LEASE_SECONDS", "120"))
+    given = os.environ.get("GANBENCH_LEASE_SECONDS", "120")
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"GANBENCH_LEASE_SECONDS={given} should be seconds above 0, as in 120")
+    return seconds
 
 
 def told(path: Path) -> str:
@@ -73,6 +82,20 @@ def _started(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def _alive(pid: int, started: str) -> bool | None:
+    """Whether a process of this machine is there; None where it may be another user's, and hidden from this one."""
+    found = _started(pid)
+    if found:
+        return found == started
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return None
+    except ProcessLookupError:
+        return False
+    return False  # it has ended, and nobody has asked how yet
+
+
 def _own_name() -> str:
     """A name for a lease of this process that no other lease ever has."""
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())
@@ -85,6 +108,7 @@ class Lease:
     def __init__(self, run: Path) -> None:
         self._place = run / "lease"
         self._name = ""
+        self._silence = silence_seconds()
         self._signs: dict[str, tuple[int, float]] = {}
         """By holder: its last heartbeat, and when it was seen first on this process's monotonic clock."""
         self._awake: set[str] = set()
@@ -113,8 +137,8 @@ class Lease:
                 return False
             if not waiting:
                 waiting = True
-                say(f"waiting up to {silence_seconds():g} s for a sign of life from {', '.join(names)}")
-            time.sleep(silence_seconds() / (2 * _BEATS))
+                say(f"waiting up to {self._silence:g} s for a sign of life from {', '.join(names)}")
+            time.sleep(self._silence / (2 * _BEATS))
 
     def holder(self) -> str:
         """Who may be at work on the run, by one look that writes nothing; empty where nobody is."""
@@ -139,9 +163,8 @@ class Lease:
         if name == FREE:
             return True
         _, kernel, pid, started, _ = name.split(".") if name.count(".") == 4 else ("", "", "0", "", "")
-        if kernel and kernel == _kernel():
-            return _started(int(pid)) != started
-        return self._silent(name)
+        alive = _alive(int(pid), started) if kernel and kernel == _kernel() else None
+        return self._silent(name) if alive is None else not alive
 
     def _silent(self, name: str) -> bool | None:
         now = time.monotonic()
@@ -154,7 +177,7 @@ class Lease:
             self._signs[name] = beat, now
             self._awake.add(name)
             return False
-        if now - since >= silence_seconds():
+        if now - since >= self._silence:
             return True
         return False if name in self._awake else None
 
@@ -174,7 +197,7 @@ class Lease:
 
     def _beat(self, mine: Path, given_back: threading.Event) -> None:
         """Move the heartbeat on until the lease is given back or lost."""
-        while not given_back.wait(silence_seconds() / _BEATS):
+        while not given_back.wait(self._silence / _BEATS):
             try:
                 os.utime(mine)
             except FileNotFoundError:
@@ -193,7 +216,7 @@ class Lease:
         if not (self._place / self._name).exists():
             raise LeaseLostError(
                 f"another process has taken over {self._place.parent}, since this one gave no sign of life for "
-                f"{silence_seconds():g} s: it stops here, and nothing is lost"
+                f"{self._silence:g} s: it stops here, and nothing is lost"
             )
 
     def give_back(self) -> None:

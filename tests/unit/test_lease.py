@@ -16,7 +16,7 @@ import pytest
 from harness import DEADLINE
 
 from ganbench import lease as lease_module
-from ganbench.errors import StoreError
+from ganbench.errors import StoreError, UsageError
 from ganbench.lease import FREE, Lease, LeaseLostError, told
 from ganbench.store import JSONLines, write_atomically
 
@@ -153,6 +153,29 @@ def test_a_process_id_that_was_given_anew_is_nobody(run: Path, held: Callable[[P
     other = Lease(run)
     assert other.claim()
     other.give_back()
+
+
+def test_a_process_that_is_hidden_is_judged_by_its_heartbeat(
+    run: Path, held: Callable[[Path], Lease], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    held(run)
+    monkeypatch.setattr(lease_module, "_started", lambda pid: "")
+    monkeypatch.setattr(os, "kill", refused)
+    other = Lease(run)
+    assert not other.claim()
+    clock.now += 120
+    assert other.claim()
+    other.give_back()
+
+
+@pytest.mark.parametrize("given", ["soon", "0", "-1", "nan", "inf", ""])
+def test_seconds_that_are_none_are_refused(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANBENCH_LEASE_SECONDS", given)
+    with pytest.raises(UsageError, match=f"GANBENCH_LEASE_SECONDS={given} should be seconds above 0"):
+        lease_module.silence_seconds()
 
 
 def test_a_holder_elsewhere_is_followed_after_its_silence(
