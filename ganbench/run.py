@@ -8,7 +8,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from ganbench.combination import doubts
 from ganbench.cost import count_parameters
 from ganbench.data import ImageData
 from ganbench.environment import describe
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, StoreError
 from ganbench.evaluate.evaluator import Evaluation, Evaluator
+from ganbench.lease import told
 from ganbench.networks import Networks, build_networks
 from ganbench.objective import build_objective
 from ganbench.places import Places
@@ -80,8 +81,9 @@ def execute(
         raise
     except Exception as error:
         trace = "" if isinstance(error, GanbenchError) else traceback.format_exc()
-        if ranks.leads():
-            write_json(folder.failure, {"error": f"{type(error).__name__}: {error}", "traceback": trace})
+        with suppress(StoreError):  # a full disk takes no record of it either: the error itself is what is told
+            if ranks.leads():
+                write_json(folder.failure, {"error": f"{type(error).__name__}: {error}", "traceback": trace})
         raise
     finished = ranks.by_first(folder.finished)
     assert finished is not None
@@ -94,7 +96,7 @@ def _load_best(run: TrainingRun) -> None:
     path = checkpoints.path("best", run.best["step"])
     state = checkpoints.load(path)
     if state is None:
-        raise GanbenchError(f"{path} is damaged or lost: delete {run.folder.path} and run again")
+        raise GanbenchError(f"{told(path)} is damaged or lost: delete {told(run.folder.path)} and run again")
     run.trainer.sampler.load_state_dict(state["generator"])
 
 
@@ -184,21 +186,24 @@ def start(
 ) -> dict[str, Any] | None:
     """Run the folder's spec, go on with it, or return its result if it is done.
 
-    Returns None where another process is running it. Raises what :func:`execute` raises. Of several ranks all are
-    given the same; the first holds the folder.
+    Returns None where another process is running it. Raises what :func:`execute` raises, and LeaseLostError where
+    another process took it over. Of several ranks all are given the same; the first holds the folder.
     """
-    with ExitStack() as held:
-        mine, done = ranks.by_first(lambda: _claim(folder, held))
+    with ExitStack() as stack:
+
+        def claim() -> tuple[bool, dict[str, Any] | None]:
+            nonlocal folder
+            folder.create()
+            held = stack.enter_context(folder.claimed(progress.say))
+            if held is None:
+                return False, None
+            folder = held
+            return True, held.finished()
+
+        mine, done = ranks.by_first(claim)
         if done is not None or not mine:
             return done
         if ranks.leads():
-            held.enter_context(recorded_attempt(folder))
-        shown = held.enter_context(progress if ranks.leads() else SilentProgress())
+            stack.enter_context(recorded_attempt(folder))
+        shown = stack.enter_context(progress if ranks.leads() else SilentProgress())
         return execute(folder.spec, data, entries, folder, device, shown, places, deterministic, compiled)
-
-
-def _claim(folder: RunFolder, held: ExitStack) -> tuple[bool, dict[str, Any] | None]:
-    """Whether the run is this process's for as long as ``held`` is, and its result if it is done."""
-    folder.create()
-    mine = held.enter_context(folder.claimed())
-    return mine, folder.finished() if mine else None

@@ -6,20 +6,22 @@ run's to the byte; ``timing.jsonl`` holds what the machine determined.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from ganbench.errors import StoreError
+from ganbench.lease import Lease, told
 from ganbench.spec import RunSpec
 
 RESULT_SCHEMA = 2
@@ -42,7 +44,7 @@ def write_atomically(path: Path, content: bytes) -> str:
 
     Returns the content's sha256. Raises StoreError where the folder cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with aside.open("wb") as file:
             file.write(content)
@@ -56,8 +58,12 @@ def write_atomically(path: Path, content: bytes) -> str:
             os.close(folder)
     except OSError as error:
         aside.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written: {error.strerror}; free the disk or choose --results") from error
+        raise _unwritten(path, error) from error
     return hashlib.sha256(content).hexdigest()
+
+
+def _unwritten(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{told(path)} cannot be written: {error.strerror}; free the disk or choose --results")
 
 
 def write_json(path: Path, content: Any) -> str:
@@ -73,35 +79,48 @@ def file_sha256(path: Path) -> str:
 
 
 class JSONLines:
-    """An append-only file of JSON rows. Opening it for writing cuts off a torn last line."""
+    """An append-only file of JSON rows. Opening it for writing cuts off a torn last line.
+
+    The rows that are kept go into a new file in the old one's place: who had that open writes nowhere from then on.
+    All methods raise StoreError where the file cannot be written.
+    """
 
     def __init__(self, path: Path, size: int | None = None) -> None:
         """Open for appending after ``size`` bytes; after the last whole line where that is None."""
-        self._file = path.open("a+b")
-        if size is None:
-            self._file.seek(0)
-            size = self._file.read().rfind(b"\n") + 1
-        self._file.truncate(size)
-        self._file.seek(0)
-        self._digest = hashlib.sha256(self._file.read(size))
-        self.size = size
+        self._path = path
+        content = path.read_bytes() if path.exists() else b""
+        kept = content[: content.rfind(b"\n") + 1 if size is None else size]
+        write_atomically(path, kept)
+        self._file = path.open("ab")
+        self._digest = hashlib.sha256(kept)
+        self.size = len(kept)
 
     def append(self, row: dict[str, Any]) -> None:
         """Write one row."""
         line = json.dumps(jsonable(row), sort_keys=True, allow_nan=False).encode() + b"\n"
-        self._file.write(line)
+        with self._told():
+            self._file.write(line)
         self._digest.update(line)
         self.size += len(line)
 
     def sync(self) -> str:
         """Bring all rows to the disk; returns the sha256 of the whole file."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
         return self._digest.hexdigest()
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with self._told():
+            self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _unwritten(self._path, error) from error
 
 
 class UnwrittenLines(JSONLines):
@@ -139,7 +158,11 @@ class RunFolder:
 
     def __init__(self, results: Path, spec: RunSpec) -> None:
         self.spec = spec
-        self.path = results / "runs" / spec.directory
+        self._go_by(results / "runs" / spec.directory)
+        self.lease = Lease(self.path)
+
+    def _go_by(self, path: Path) -> None:
+        self.path = path
         self.spec_file = self.path / "spec.json"
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
@@ -168,23 +191,29 @@ class RunFolder:
             raise StoreError(f"{self.spec_file} is not the spec of {self.spec.run_id[:12]}: move that folder away")
 
     @contextmanager
-    def claimed(self) -> Iterator[bool]:
-        """Hold the run for this process; yields False where another process holds it.
+    def claimed(self, say: Callable[[str], None] | None = None) -> Iterator[RunFolder | None]:
+        """Hold the run for this process: yields its folder to write in, or None where another process holds it.
 
-        The lock is the operating system's: it ends with its process, however that ends.
+        A holder on this machine that has died is known at once, one elsewhere by its silence: with ``say`` that is
+        waited for, without it takes several calls. Raises LeaseLostError where, in the block, another process took
+        the run over; from then on the folder that was yielded cannot be written.
         """
-        lock = FileLock(self.path / "run.lock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            yield False
-            return
+            mine = self.lease.claim(say)
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written: {error.strerror}; choose --results") from error
+        if not mine:
+            yield None
+            return
+        held = copy.copy(self)
+        held._go_by(self.lease.way)
         try:
-            yield True
+            yield held
+        except Exception:
+            self.lease.refuse_if_lost()  # which is why nothing could be written
+            raise
         finally:
-            lock.release()
+            self.lease.give_back()
 
     def finished(self) -> dict[str, Any] | None:
         """The result of a run that is done, with its path; None where it is not.
@@ -204,7 +233,7 @@ def _read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} cannot be read ({error}): move that folder away and run again") from error
+        raise StoreError(f"{told(path)} cannot be read ({error}): move that folder away and run again") from error
 
 
 def read_spec(folder: Path) -> RunSpec:
@@ -231,7 +260,7 @@ def read_result(folder: Path) -> dict[str, Any]:
     result = _read_json(folder / "result.json")
     if not isinstance(result, dict) or result.get("schema") != RESULT_SCHEMA:
         raise StoreError(f"{folder / 'result.json'} is not a result of this version of ganbench: move it away")
-    return {**result, "path": str(folder)}
+    return {**result, "path": told(folder)}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ganbench.attempts import read_attempts
+from ganbench.attempts import Attempt, read_attempts, wasted_seconds
 from ganbench.paper_numbers import source
 from ganbench.statistics import Summary, is_marked, paired_differences, rank_agreement, summarise
 from ganbench.store import StoredRun
@@ -34,9 +34,10 @@ def suite_frame(table: SuiteTable) -> pd.DataFrame:
 
     ``runs``: ``n``, ``finished``, ``diverged``, ``failed``, ``unfinished``, ``attempts`` (how often they were
     started, 0 where that is not recorded); ``parameters``: ``generator``, ``discriminator``; ``counters``: means of
-    what the finished runs had spent, ``peak_memory_bytes`` the greatest; ``row``: ``absent``, why there is nothing
-    to show. ``frame.attrs['agreement']`` has for each metric Kendall's ``tau`` with the paper's order, the ``rows``
-    that it is over and, where it is NaN, the ``reason``.
+    what the finished runs had spent, ``peak_memory_bytes`` the greatest, ``wasted_seconds`` the sum over all runs of
+    what their attempts took beyond what was kept, missing where that is not recorded; ``row``: ``absent``, why there
+    is nothing to show. ``frame.attrs['agreement']`` has for each metric Kendall's ``tau`` with the paper's order, the
+    ``rows`` that it is over and, where it is NaN, the ``reason``.
     """
     rows = [_row(table, row) for row in table.rows]
     frame = pd.DataFrame([list(row.values()) for row in rows], columns=pd.MultiIndex.from_tuples(list(rows[0])))
@@ -82,7 +83,8 @@ def _row(table: SuiteTable, row: RowRuns) -> dict[tuple[str, str], Any]:
     cells["runs", "n"] = len(row.runs)
     for status in ("finished", "diverged", "failed", "unfinished"):
         cells["runs", status] = sum(run.status == status for run in row.runs)
-    cells["runs", "attempts"] = sum(len(read_attempts(run.folder)) for run in row.runs)
+    attempts = [read_attempts(run.folder) for run in row.runs]
+    cells["runs", "attempts"] = sum(map(len, attempts))
     for network in ("generator", "discriminator"):
         cells["parameters", network] = row.with_result[0].result["parameters"][network] if row.with_result else math.nan
     spent = [table.spent(run) for run in row.finished]
@@ -90,8 +92,15 @@ def _row(table: SuiteTable, row: RowRuns) -> dict[tuple[str, str], Any]:
         cells["counters", counter] = summarise([float(each[counter]) for each in spent if each]).mean
     peaks = [run.result["cost"]["peak_memory_bytes"] for run in row.finished]
     cells["counters", "peak_memory_bytes"] = max(peaks, default=math.nan)
+    cells["counters", "wasted_seconds"] = _wasted(attempts)
     cells["row", "absent"] = row.reason
     return cells
+
+
+def _wasted(attempts: Sequence[Sequence[Attempt]]) -> float:
+    """Over all runs of a row, by run; NaN where it is not recorded of some."""
+    wasted = [wasted_seconds(each) if each else None for each in attempts]
+    return sum((math.nan if each is None else each for each in wasted), 0.0) if wasted else math.nan
 
 
 def _metric_cells(table: SuiteTable, row: RowRuns, metric: str) -> dict[str, Any]:

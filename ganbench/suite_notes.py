@@ -72,6 +72,7 @@ def notes(table: SuiteTable, frame: pd.DataFrame) -> list[str]:
         *_on_scores(table),
         *_on_agreement(table, frame),
         *_on_intervals(table, frame),
+        *_on_attempts(frame),
         *(note for row in table.rows for note in _on_row(table, row)),
         *(f"not a run of this version, left out: {reason}" for reason in table.foreign),
     ]
@@ -126,6 +127,17 @@ def _on_intervals(table: SuiteTable, frame: pd.DataFrame) -> Iterator[str]:
     chances = [(n, chance) for n in paired if n >= MARKED_FROM and (chance := chance_of_excluding_zero(n))]
     by_chance = "".join(f"; of {n} seeds it does so in {share:.0%} of comparisons of equals" for n, share in chances)
     yield f"{reference}; *: the interval excludes 0{by_chance}; {compared} comparisons, not corrected for their number"
+
+
+def _on_attempts(frame: pd.DataFrame) -> Iterator[str]:
+    """Said where runs were started more than once."""
+    runs = frame["runs"]
+    attempts, n = int(runs["attempts"].sum()), int(runs["n"].sum())
+    if attempts <= n:
+        return
+    wasted = frame["counters", "wasted_seconds"][runs["n"] > 0]
+    lost = "an unknown time was" if wasted.isna().any() else f"{wasted.sum():.0f} s were"
+    yield f"{n} runs took {attempts} attempts, of which {lost} spent on what was not kept: in no cost above"
 
 
 def _on_row(table: SuiteTable, row: RowRuns) -> Iterator[str]:

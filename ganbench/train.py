@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +22,7 @@ from ganbench.errors import INTERRUPTED, GanbenchError
 from ganbench.evaluate.evaluator import Evaluation, Evaluator
 from ganbench.evaluate.names import labelled
 from ganbench.flops import count_step
+from ganbench.lease import told
 from ganbench.progress import Progress, Status
 from ganbench.samples import write_grid
 from ganbench.store import JSONLines, RunFolder, UnwrittenLines
@@ -39,10 +42,11 @@ class Interrupted(GanbenchError):
 
 
 class StopFlag:
-    """Set by the first SIGINT or SIGTERM; a second SIGINT ends the process at once."""
+    """Set by the first SIGINT, SIGTERM or SIGHUP (unless nohup has it ignored); a second SIGINT ends at once."""
 
     def __init__(self) -> None:
         self.requested = False
+        self._terminals = [fd for fd in (1, 2) if os.isatty(fd)]
 
     @contextmanager
     def listening(self) -> Iterator[StopFlag]:
@@ -50,15 +54,22 @@ class StopFlag:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {s: signal.signal(s, self._request) for s in (signal.SIGINT, signal.SIGTERM)}
+        kinds = [signal.SIGINT, signal.SIGTERM]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            kinds.append(signal.SIGHUP)
+        before = {kind: signal.signal(kind, self._request) for kind in kinds}
         try:
             yield self
         finally:
             for which, handler in before.items():
                 signal.signal(which, handler)
 
-    def _request(self, *_: object) -> None:
+    def _request(self, which: int, _: object) -> None:
         self.requested = True
+        if which == signal.SIGHUP:  # writing to a terminal that is gone is an error, and would end the run unsaved
+            with Path(os.devnull).open("wb") as nowhere:
+                for terminal in self._terminals:
+                    os.dup2(nowhere.fileno(), terminal)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -128,17 +139,17 @@ class TrainingRun:
         for path in reversed(self.checkpoints.paths("step")):
             state = self.checkpoints.load(path)
             if state is None:
-                self.progress.say(f"checkpoint {path} is damaged (its sha256 differs): using the one before it")
+                self.progress.say(f"checkpoint {told(path)} is damaged (its sha256 differs): using the one before it")
                 self.checkpoints.discard(path)
                 continue
             metrics = JSONLines(self.folder.metrics, state["metrics"]["size"])
             if metrics.sync() != state["metrics"]["sha256"]:
                 metrics.close()
-                self.progress.say(f"{self.folder.metrics} lacks rows that {path.name} knows: going further back")
+                self.progress.say(f"{told(self.folder.metrics)} lacks rows that {path.name} knows: going further back")
                 self.checkpoints.discard(path)
                 continue
             self._record_in(metrics, JSONLines(self.folder.timing, state["timing"]))
-            self.progress.say(f"going on from step {state['counters']['g_steps']} ({path})")
+            self.progress.say(f"going on from step {state['counters']['g_steps']} ({told(path)})")
             return state
         self._record_in(JSONLines(self.folder.metrics, 0), JSONLines(self.folder.timing, 0))
         return None
@@ -290,6 +301,7 @@ class TrainingRun:
                     raise Interrupted(
                         f"interrupted at step {self.step}, {share:.0%} of {budget}: the same command goes on from there"
                     )
+                self.folder.lease.check()
                 evaluations = int(every.spent(self.counters))
                 losses = self._advance(share)
                 score_due = int(every.spent(self.counters)) > evaluations or self._spent()

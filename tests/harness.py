@@ -87,7 +87,7 @@ def command(model: str, results: Path, *arguments: str | Path) -> list[str]:
 
 def environment(path: Path | None = None) -> dict[str, str]:
     """Of a subprocess: one thread as here, no GPU, the test's own cache; ``path`` is importable."""
-    keep = ("GANBENCH_CACHE",)
+    keep = ("GANBENCH_CACHE", "GANBENCH_LEASE_SECONDS")
     ours = ("GANBENCH", "PYTHONPATH", "COV_")
     clean = {k: v for k, v in os.environ.items() if k in keep or not k.startswith(ours)}
     clean |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONSAFEPATH": "1"}

@@ -18,6 +18,7 @@ COMMANDS = {
     "doctor": "Check the installation and every plug-in.",
     "eval": "Score a run, a folder or a generator.",
     "list": "List models, suites, papers and components.",
+    "merge": "Join results folders of several machines.",
     "run": "Train one model, score it, keep the result.",
     "sample": "Write images of a run.",
     "show": "Show what a run would be: its spec, providers and parameter counts.",

@@ -100,7 +100,7 @@ class Driver:
         run.folder.create()
         with run.folder.claimed() as free:
             pass
-        if not free:
+        if free is None:
             self._leave(run)
             return
         run.handle = self.executor.submit(Job(run.folder, self.arguments))

@@ -1,7 +1,13 @@
-"""What runs will cost, from the recorded speed of runs like them; where there are none, nothing is said."""
+"""What runs will cost, from the recorded speed of runs like them, or roughly from that of others; else nothing."""
 
 from __future__ import annotations
 
+import json
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ganbench.budget import Amount
@@ -34,17 +40,43 @@ def _likeness(spec: RunSpec) -> str:
     return identity(content)
 
 
+@dataclass(frozen=True)
+class Speed:
+    """What a run took."""
+
+    image_seconds: float
+    """For an image shown to D."""
+    sample_seconds: float
+    """For a sample scored."""
+    image_flops: float
+    """For an image shown to D; 0 where that was not recorded."""
+    device: str
+    """The processor's or GPU's name; empty where that was not recorded."""
+    on_gpu: bool
+
+    def seconds(self, spec: RunSpec) -> float | None:
+        """Of training and scoring at this speed; None where the budget cannot be told in images."""
+        shown = images(spec)
+        return None if shown is None else shown * self.image_seconds + _scored(spec) * self.sample_seconds
+
+
 class Estimator:
-    """Seconds of a run, from the last one like it that has a result."""
+    """Seconds of a run, from the last one like it that has a result; roughly, from one that is unlike it."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, float]] = {}
-        """By likeness: seconds for an image shown to D, and for a sample scored."""
+        self._known: dict[str, Speed] = {}
+        """By likeness."""
 
     def learn(self, spec: RunSpec, result: dict[str, Any]) -> None:
         """Take note of what a run cost."""
-        cost = result["cost"]
-        self._known[_likeness(spec)] = 1 / cost["images_per_second"], cost["evaluation_seconds"] / _scored(spec)
+        cost, (device, on_gpu) = result["cost"], _device(result)
+        self._known[_likeness(spec)] = Speed(
+            1 / cost["images_per_second"],
+            cost["evaluation_seconds"] / _scored(spec),
+            cost.get("flops_per_step", 0) / (spec.n_dis * spec.batch),
+            device,
+            on_gpu,
+        )
 
     def learn_all(self, stored: list[StoredRun]) -> None:
         """Take note of every run that has a result."""
@@ -52,12 +84,41 @@ class Estimator:
             if run.status == "finished":
                 self.learn(run.spec, run.result)
 
+    def like(self, spec: RunSpec) -> Speed | None:
+        """The speed of the last run like it."""
+        return self._known.get(_likeness(spec))
+
     def seconds(self, spec: RunSpec) -> float | None:
         """Of training and scoring; None where no like run is known or the budget cannot be told in images."""
-        known, shown = self._known.get(_likeness(spec)), images(spec)
-        if known is None or shown is None:
+        known = self.like(spec)
+        return None if known is None else known.seconds(spec)
+
+    def unlike(self, spec: RunSpec, count: Callable[[], int | None]) -> Speed | None:
+        """A rough speed, from the FLOP/s of the run whose step is nearest in FLOPs; ``count`` tells those of a step.
+
+        Of the device that most runs were made on. None where none was recorded or ``count`` cannot tell.
+        """
+        recorded = [speed for speed in self._known.values() if speed.image_flops]
+        flops = count() if recorded else None
+        if not flops:
             return None
-        return shown * known[0] + _scored(spec) * known[1]
+        image_flops = flops / (spec.n_dis * spec.batch)
+        (device, _), *_ = Counter(speed.device for speed in recorded).most_common(1)
+        nearest = min(
+            (speed for speed in recorded if speed.device == device),
+            key=lambda speed: abs(math.log(speed.image_flops / image_flops)),
+        )
+        factor = image_flops / nearest.image_flops
+        return replace(nearest, image_seconds=nearest.image_seconds * factor, image_flops=image_flops)
+
+
+def _device(result: dict[str, Any]) -> tuple[str, bool]:
+    """On what a run was made, and whether that is a GPU, as its folder tells."""
+    try:
+        environment = json.loads((Path(result["path"]) / "env.json").read_text(encoding="utf-8"))
+        return environment["device_name"], environment["device"].startswith("cuda")
+    except (KeyError, OSError, ValueError):  # not recorded
+        return "", False
 
 
 def spoken(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,33 @@ from ganbench.store import load_runs
 from ganbench.suites import PlannedRow, Suite
 from ganbench.sweep.estimate import Estimator, images, spoken
 from ganbench.sweep.runs import SweptRun, swept_runs
+from ganbench.sweep.work import imagined_flops
+
+
+@dataclass(frozen=True)
+class Price:
+    """What runs that are to be done will take, one after the other."""
+
+    seconds: float
+    """Of those that it can be told of."""
+    rough: int
+    """How many of these have no like run on record: told from the FLOP/s of another."""
+    unknown: int
+    """Of how many it cannot be told."""
+    on_gpu: bool
+
+    def __str__(self) -> str:
+        told = f"{self.seconds / 3600:.3g} GPU-hours" if self.on_gpu else spoken(self.seconds)
+        if self.unknown:
+            others = f", of the others {'roughly' if self.rough else 'about'} {told}" if self.seconds else ""
+            return f"time unknown of {self.unknown}{others}"
+        return f"roughly {told} (by the FLOP/s of other runs)" if self.rough else f"about {told}"
+
+    def describe(self) -> dict[str, Any]:
+        """As JSON: ``seconds`` is null where it cannot be told of some run, ``gpu_hours`` where no GPU is at work."""
+        seconds = None if self.unknown else self.seconds
+        gpu_hours = seconds / 3600 if self.on_gpu and seconds is not None else None
+        return {"seconds": seconds, "gpu_hours": gpu_hours, "rough": self.rough > 0}
 
 
 class Sweep:
@@ -19,6 +47,8 @@ class Sweep:
         self.suite, self.profile, self.planned = suite, profile, planned
         self.runs = swept_runs(planned, results)
         self.estimator = Estimator()
+        self._counted: dict[str, int | None] = {}
+        """By row: FLOPs of a step of those that had to be counted."""
         self.foreign: list[str] = []
         """Folders in the place of runs that hold none of this version, each with the reason."""
         if results.is_dir():
@@ -35,15 +65,30 @@ class Sweep:
         counts = [images(run.folder.spec) for run in self.runs if run.open]
         return None if None in counts else sum(count for count in counts if count is not None)
 
-    def seconds(self, runs: Sequence[SweptRun]) -> tuple[float, int]:
-        """Of those that are to be done, one after the other; and how many of them have no like run on record."""
-        each = [self.estimator.seconds(run.folder.spec) for run in runs if run.open]
-        return sum(seconds for seconds in each if seconds is not None), each.count(None)
+    def price(self, runs: Sequence[SweptRun]) -> Price:
+        """Of those that are to be done."""
+        seconds, rough, unknown, on_gpu = 0.0, 0, 0, False
+        for run in (run for run in runs if run.open):
+            spec = run.folder.spec
+            like = self.estimator.like(spec)
+            speed = like or self.estimator.unlike(spec, lambda row=run.row: self._flops(row))  # type: ignore[misc]
+            taken = speed.seconds(spec) if speed else None
+            if speed is None or taken is None:
+                unknown += 1
+                continue
+            seconds, rough, on_gpu = seconds + taken, rough + (like is None), on_gpu or speed.on_gpu
+        return Price(seconds, rough, unknown, on_gpu)
+
+    def _flops(self, row: str) -> int | None:
+        """Of one step of a row's runs."""
+        if row not in self._counted:
+            resolved = next(each.resolved for each in self.planned if each.row.name == row)
+            self._counted[row] = imagined_flops(resolved.spec, resolved.entries) if resolved else None
+        return self._counted[row]
 
     def summary(self, slots: int) -> Iterator[str]:
         """What is to be done and what it costs, in lines."""
-        done = sum(run.done for run in self.runs)
-        seconds, unknown = self.seconds(self.runs)
+        done, price = sum(run.done for run in self.runs), self.price(self.runs)
         yield f"{self.suite.title} ({self.suite.name}, profile {self.profile})"
         width = max(len(each.row.name) for each in self.planned)
         for each in self.planned:
@@ -53,10 +98,9 @@ class Sweep:
             return
         shown = self.images()
         cost = f"{shown / 1e3:,.4g} kimg" if shown is not None else "images unknown"
-        yield (
-            f"{len(self.runs)} runs, {done} done; to do: {cost}, "
-            f"{_spoken_estimate(seconds / slots, unknown)} with {slots} at a time"
-        )
+        at_once = replace(price, seconds=price.seconds / slots, on_gpu=False)
+        gpus = f", {price.seconds / 3600:.3g} GPU-hours" if price.on_gpu else ""
+        yield f"{len(self.runs)} runs, {done} done; to do: {cost}, {at_once} with {slots} at a time{gpus}"
 
     def _row_line(self, each: PlannedRow) -> str:
         if each.absent:
@@ -70,7 +114,7 @@ class Sweep:
         parts = [f"{len(runs)} {'run' if len(runs) == 1 else 'runs'} of {each.specs[0].budget}"]
         parts += [f"{count} {what}" for what, count in counts.items() if count or what == "done"]
         if any(run.open for run in runs):
-            parts.append(_spoken_estimate(*self.seconds(runs)))
+            parts.append(str(self.price(runs)))
         return ", ".join(parts)
 
     def outcome(self) -> Iterator[str]:
@@ -86,7 +130,6 @@ class Sweep:
 
     def describe(self) -> dict[str, Any]:
         """As JSON."""
-        seconds, unknown = self.seconds(self.runs)
         return {
             "suite": self.suite.name,
             "profile": self.profile,
@@ -95,16 +138,10 @@ class Sweep:
                     "row": each.row.name,
                     "absent": each.absent or None,
                     "runs": [run.describe() for run in self.of_row(each.row.name)],
+                    **self.price(self.of_row(each.row.name)).describe(),
                 }
                 for each in self.planned
             ],
-            "to_do": {"images": self.images(), "seconds": None if unknown else seconds},
+            "to_do": {"images": self.images(), **self.price(self.runs).describe()},
             "foreign": self.foreign,
         }
-
-
-def _spoken_estimate(seconds: float, unknown: int) -> str:
-    """``about 12 min``, with what is not known."""
-    if not unknown:
-        return f"about {spoken(seconds)}"
-    return f"time unknown of {unknown}" + (f", of the others about {spoken(seconds)}" if seconds else "")

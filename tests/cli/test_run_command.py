@@ -88,7 +88,7 @@ def test_on_disk(model: str, undisturbed: RunOf) -> None:
     best = result["best_step"]
     checkpoints = {f"checkpoints/step-{step:09d}.pt" for step in (4, 6)} | {f"checkpoints/best-{best:09d}.pt"}
     grids = {f"samples/step-{step:09d}.png" for step in (0, 2, 4, 6)}
-    records = {"spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "attempts.jsonl", "result.json", "run.lock"}
+    records = {"spec.json", "env.json", "metrics.jsonl", "timing.jsonl", "attempts.jsonl", "result.json"}
     assert set(tree(folder)) == records | checkpoints | {f"{name}.sha256" for name in checkpoints} | grids
     assert_whole(folder)
     written = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}

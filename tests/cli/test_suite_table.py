@@ -164,6 +164,28 @@ def test_the_costs_stand_beside(table1: Path) -> None:
     assert line.split()[3:] == ["131k", "17.5k", "12", "750", "750", "1.5G", "201", "1000", "-"]
 
 
+def test_attempts_and_what_they_wasted_are_told(runs: Runs) -> None:
+    made = runs("sagan-table1")
+    for row, fcd in (("none", 10.0), ("self-8", 9.0)):
+        made.run(row, 0, fcd)
+    lone, tried = sorted((made.results / "runs").iterdir())
+    start = {"event": "start", "time": 0.0, "host": "here", "pid": 1}
+    done = {"event": "end", "how": "done", "seconds": 50.0, "kept": 45.0}
+    (lone / "attempts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in (start, done)))
+    assert "attempts" not in notes_of(told(made.results))
+    killed = {"event": "end", "how": "killed", "seconds": 30.0, "kept": 18.0}
+    (tried / "attempts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in (start, killed, start, done)))
+    document = told(made.results)
+    assert sorted(row["runs.attempts"] for row in document["rows"] if row["runs.n"]) == [1, 2]
+    assert sorted(row["counters.wasted_seconds"] for row in document["rows"] if row["runs.n"]) == [0, 12]
+    assert (
+        "2 runs took 3 attempts, of which 12 s were spent on what was not kept: in no cost above" in document["notes"]
+    )
+    del killed["kept"]
+    (tried / "attempts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in (start, killed, start, done)))
+    assert "of which an unknown time was spent on what was not kept" in notes_of(told(made.results))
+
+
 def test_the_layout_is_the_papers(table1: Path) -> None:
     lines = call("table", "sagan-table1", "--results", table1).out.splitlines()
     heads = [line.split() for line in lines[3:5]]

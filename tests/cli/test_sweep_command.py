@@ -8,12 +8,12 @@ import os
 import random
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
 from harness import (
     DEADLINE,
     PLUGINS,
@@ -27,6 +27,7 @@ from harness import (
 )
 
 from ganbench.attempts import Attempt, read_attempts
+from ganbench.lease import Lease
 
 SUITE = """
 title = "Toys"
@@ -159,9 +160,11 @@ def wait_for_a_moment(results: Path, draw: random.Random, process: subprocess.Po
 def wait_until_nobody_trains(results: Path) -> None:
     """A process's claim on its run ends with it."""
     for folder in runs(results).values():
-        lock = FileLock(folder / "run.lock")
-        lock.acquire(timeout=DEADLINE)
-        lock.release()
+        lease, deadline = Lease(folder), time.monotonic() + DEADLINE
+        while not lease.claim():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        lease.give_back()
 
 
 def kill_one(results: Path, gone: set[int]) -> None:
@@ -249,7 +252,7 @@ def test_a_dry_run_tells_what_would_be_done_and_trains_nothing(sweep: Sweep, tmp
     asked = [*sweep(tmp_path / "results"), "--seeds", "3", "--budget", "2kimg", "--set", "batch=16"]
     document = call(*asked, "--dry-run", "--json").json
     assert [len(row["runs"]) for row in document["rows"]] == [3, 3, 3, 0]
-    assert document["to_do"] == {"images": 3 * 3 * 2000, "seconds": None}
+    assert document["to_do"] == {"images": 3 * 3 * 2000, "seconds": None, "gpu_hours": None, "rough": False}
     assert len({run["run_id"] for row in document["rows"] for run in row["runs"]}) == 9
 
 
@@ -269,6 +272,22 @@ def test_what_was_run_before_tells_how_long_it_will_take(
     assert [[run["state"] for run in row["runs"]] for row in document["rows"]] == [["finished", "waiting"]] * 2
     assert document["to_do"]["images"] == 2 * 960
     assert 0 < document["to_do"]["seconds"] < 600
+    assert document["to_do"]["seconds"] == pytest.approx(sum(row["seconds"] for row in document["rows"]))
+    assert not document["to_do"]["rough"]
+
+
+def test_runs_that_are_unlike_what_was_run_are_told_roughly(
+    sweep: Sweep, undisturbed: Callable[[], tuple[Path, Outcome]]
+) -> None:
+    results, _ = undisturbed()
+    asked = [*sweep(results), "--rows", "dcgan,spectral", "--set", "architecture.width=8", "--dry-run"]
+    told = call(*asked)
+    assert told.code == 0
+    assert told.out.count("(by the FLOP/s of other runs)") == 3
+    like = call(*sweep(results), "--rows", "dcgan,spectral", "--seeds", "2", "--dry-run", "--json").json["to_do"]
+    rough = call(*asked, "--json").json["to_do"]
+    assert rough["rough"]
+    assert like["seconds"] < rough["seconds"] < 100 * like["seconds"]
 
 
 REFUSED: dict[str, tuple[list[str], list[str]]] = {

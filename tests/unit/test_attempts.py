@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ganbench.attempts import read_attempts, recorded_attempt
+from ganbench.attempts import Attempt, read_attempts, recorded_attempt, wasted_seconds
 from ganbench.errors import GanbenchError
 from ganbench.planning import plan
 from ganbench.recipes import RecipeBook
@@ -86,3 +86,32 @@ def test_who_was_killed_is_told_by_the_next(damage: Callable[[Path], None], fold
     killed, own = read_attempts(folder.path)
     assert (killed.host, killed.pid, killed.ended, killed.seconds) == ("there", 7, "killed", 42.0)
     assert own.ended == "done"
+
+
+def test_what_a_checkpoint_kept_is_told_at_every_end(folder: RunFolder) -> None:
+    rows = [{"step": s, "train_seconds": s / 2, "evaluation_seconds": 1.0} for s in (2, 4, 6)]
+    folder.timing.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    folder.attempts.write_text('{"event": "start", "time": 1000.0, "host": "there", "pid": 7}\n')
+    (folder.checkpoints / "step-000000004.pt").touch()
+    with recorded_attempt(folder):
+        (folder.checkpoints / "step-000000006.pt").touch()
+    assert [attempt.kept for attempt in read_attempts(folder.path)] == [3.0, 4.0]
+
+
+def ended(how: str | None, seconds: float | None, kept: float | None) -> Attempt:
+    return Attempt(0.0, "here", 1, how, seconds, kept)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "wasted"),
+    [
+        ([], 0),
+        ([ended("done", 100.0, None)], 0),
+        ([ended("killed", 30.0, 20.0), ended("interrupted", 15.0, 32.0), ended("done", 9.0, 40.0)], 10 + 3),
+        ([ended("killed", 30.0, 20.0), ended("failed", 15.0, 5.0), ended(None, None, None)], 10 + 30),
+        ([ended("killed", 1.0, 20.0), ended("done", 9.0, 40.0)], 0),
+        ([ended("killed", 30.0, None), ended("done", 9.0, 40.0)], None),
+    ],
+)
+def test_wasted_is_what_was_not_kept(attempts: list[Attempt], wasted: float | None) -> None:
+    assert wasted_seconds(attempts) == wasted

@@ -43,6 +43,21 @@ def test_one_flipped_bit_is_noticed(checkpoints: Checkpoints, position: float, b
     assert checkpoints.load(path) is None
 
 
+@given(share=st.floats(0, 1, exclude_max=True), suffix=st.sampled_from(["", ".sha256"]))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_file_cut_at_any_byte_is_noticed_or_whole(checkpoints: Checkpoints, share: float, suffix: str) -> None:
+    path = checkpoints.save("step", 1, STATE)
+    cut = path.with_name(path.name + suffix)
+    content = cut.read_bytes()
+    kept = int(share * len(content))
+    cut.write_bytes(content[:kept])
+    state = checkpoints.load(path)
+    if suffix and kept == len(content) - 1:  # only the line's end is gone
+        assert_same_tensors(state, STATE)
+    else:
+        assert state is None
+
+
 @pytest.mark.parametrize("suffix", ["", ".sha256"])
 def test_a_missing_file_is_noticed(suffix: str, checkpoints: Checkpoints) -> None:
     path = checkpoints.save("step", 1, STATE)

@@ -9,21 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from filelock import FileLock
+from harness import TOY_PLUGIN
 
 from ganbench.errors import DONE, FAILED, MISSING, USAGE
+from ganbench.lease import Lease
 from ganbench.planning import plan
 from ganbench.recipes import RecipeBook
 from ganbench.registry import Registry
+from ganbench.resolve import reopen
 from ganbench.spec import RunSpec
-from ganbench.store import RESULT_SCHEMA, RunFolder, write_json
+from ganbench.store import RESULT_SCHEMA, RunFolder, load_runs, write_json
 from ganbench.suites import PlannedRow, load_suite
 from ganbench.sweep import driver as driver_module
 from ganbench.sweep.driver import Driver
 from ganbench.sweep.estimate import Estimator, images, spoken
 from ganbench.sweep.executor import Job
 from ganbench.sweep.runs import SweptRun, swept_runs
+from ganbench.sweep.sweep import Price
 from ganbench.sweep.view import LineView, LiveView, Overall
+from ganbench.sweep.work import imagined_flops
 from ganbench.train import Interrupted
 
 Behaviour = Callable[[RunFolder], int]
@@ -181,12 +185,12 @@ def test_a_result_counts_and_no_exit_code(rows: list[PlannedRow], tmp_path: Path
 def test_a_run_that_another_process_has_is_waited_for_and_not_run_twice(rows: list[PlannedRow], tmp_path: Path) -> None:
     (run, *_) = runs = swept_runs(rows[:1], tmp_path)
     run.folder.create()
-    lock = FileLock(run.folder.path / "run.lock")
-    lock.acquire()
+    other = Lease(run.folder.path)
+    assert other.claim()
 
     def ends_while_the_other_ends_too(folder: RunFolder) -> int:
         finish(run.folder)
-        lock.release()
+        other.give_back()
         return succeeds(folder)
 
     executor = Pretender(1, {runs[1].folder.spec.run_id: [ends_while_the_other_ends_too]})
@@ -201,6 +205,20 @@ def test_a_run_that_another_process_lost_is_taken_over(rows: list[PlannedRow], t
     drive(runs, executor).execute()
     assert executor.started.count(run.folder.spec.run_id) == 2
     assert (run.state, run.died) == ("finished", 0)
+
+
+def test_a_run_whose_holder_on_another_machine_fell_silent_is_taken_over(
+    rows: list[PlannedRow], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GANBENCH_LEASE_SECONDS", "0.2")
+    (run, *_) = runs = swept_runs(rows[:1], tmp_path)
+    run.folder.create()
+    (run.folder.path / "lease" / "far-away.0123456789ab.17.4711.abcdef").mkdir(parents=True)
+    executor = Pretender(1)
+    drive(runs, executor).execute()
+    assert executor.started == [runs[1].folder.spec.run_id, run.folder.spec.run_id]
+    assert f"{run.name}: another process has it" in capsys.readouterr().err
+    assert [each.state for each in runs] == ["finished", "finished"]
 
 
 def test_a_folder_that_holds_something_else_fails_alone(rows: list[PlannedRow], tmp_path: Path) -> None:
@@ -274,6 +292,52 @@ def test_time_is_estimated_from_like_runs_and_else_unknown(spec: RunSpec, rows: 
     assert estimator.seconds(longer) == pytest.approx(720 + 45 * (19 + 2) / (4 + 2))
     timed = spec.budget.model_copy(update={"counter": "train_seconds"})
     assert estimator.seconds(spec.model_copy(update={"budget": timed})) is None
+
+
+def test_time_is_estimated_roughly_by_the_nearest_work_on_the_device_that_most_runs_were_made_on(
+    spec: RunSpec, tmp_path: Path
+) -> None:
+    def made(batch: int, flops: float, speed: float, device: str) -> None:
+        folder = tmp_path / f"{batch}"
+        folder.mkdir()
+        write_json(folder / "env.json", {"device": device, "device_name": device})
+        cost = {"images_per_second": speed, "evaluation_seconds": 0.0, "flops_per_step": flops}
+        estimator.learn(spec.model_copy(update={"batch": batch}), {"cost": cost, "path": str(folder)})
+
+    estimator, updates = Estimator(), spec.n_dis
+    assert estimator.unlike(spec, lambda: pytest.fail("nothing to compare with: not counted")) is None
+    made(10, 10 * updates * 1e9, 100.0, "cuda:0")  # 1e9 FLOPs an image
+    made(20, 20 * updates * 1e6, 900.0, "cuda:0")
+    made(30, 30 * updates * 4e9, 999.0, "cpu")
+    found = estimator.unlike(spec, lambda: round(spec.batch * updates * 4e9))
+    assert found is not None
+    assert (found.image_seconds, found.device, found.on_gpu) == (pytest.approx(4 / 100.0), "cuda:0", True)
+    assert found.seconds(spec) == pytest.approx(12_000 * 4 / 100.0)
+    assert estimator.unlike(spec, lambda: None) is None
+
+
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        (Price(600, 0, 0, False), "about 10 min"),
+        (Price(9000, 0, 0, True), "about 2.5 GPU-hours"),
+        (Price(9000, 1, 0, True), "roughly 2.5 GPU-hours (by the FLOP/s of other runs)"),
+        (Price(0, 0, 2, False), "time unknown of 2"),
+        (Price(600, 0, 2, False), "time unknown of 2, of the others about 10 min"),
+        (Price(600, 1, 2, False), "time unknown of 2, of the others roughly 10 min"),
+    ],
+)
+def test_prices_are_spoken(price: Price, said: str) -> None:
+    assert str(price) == said
+
+
+@pytest.mark.parametrize("model", ["dcgan", "sngan"])
+def test_work_is_counted_without_doing_it(model: str, undisturbed: Callable[[str], Path]) -> None:
+    (run,) = load_runs(undisturbed(model)).runs
+    entries = reopen(Registry.discover([TOY_PLUGIN]), run.spec).entries
+    assert imagined_flops(run.spec, entries) == run.result["cost"]["flops_per_step"]
+    del entries["loss"]
+    assert imagined_flops(run.spec, entries) is None
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(3.4, "3 s"), (89, "89 s"), (600, "10 min"), (9000, "2.5 h")])
