@@ -71,6 +71,15 @@ class OfEachRank(nn.BatchNorm2d):
         return output
 
 
+class DoubleBatches(Batches):
+    """Real images in float64."""
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """[B, 3, R, R] and [B]."""
+        images, labels = super().__call__(step)
+        return images.double(), labels
+
+
 def make_trainer(case: dict[str, Any], world: int) -> Trainer:
     """A trainer of an architecture with four channels, in float64."""
     device = choose_device("cpu")
@@ -83,7 +92,7 @@ def make_trainer(case: dict[str, Any], world: int) -> Trainer:
     for module in (module for network in networks for module in network.modules()):
         if world == 1 and isinstance(module, nn.BatchNorm2d):
             module.__class__ = OfEachRank
-    batches = Batches(data.train, spec.batch, spec.seed, device, flip=spec.flip, part=ranks.part())
+    batches = DoubleBatches(data.train, spec.batch, spec.seed, device, flip=spec.flip, part=ranks.part())
     trainer = Trainer(spec, networks, build_objective(spec, resolved.entries), batches, device)
     trainer.share()
     return trainer
@@ -99,14 +108,11 @@ def train(trainer: Trainer) -> dict[str, Any]:
 
 @contextmanager
 def in_float64() -> Iterator[None]:
-    """Inside the block everything is, also where the step says float32."""
-    single = torch.Tensor.float
+    """Inside the block everything is that is drawn or made."""
     torch.set_default_dtype(torch.float64)
-    torch.Tensor.float = torch.Tensor.double
     try:
         yield
     finally:
-        torch.Tensor.float = single
         torch.set_default_dtype(torch.float32)
 
 

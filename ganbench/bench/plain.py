@@ -44,7 +44,7 @@ class HostBatches(RealBatches):
 
     def __init__(self, split: ImageSplit, batch: int, seed: int, device: torch.device) -> None:
         self.labels, self.waited_seconds = split.labels, 0.0
-        self._plan, self._device, self._step = Plan(len(split), batch, seed, flip=False), device, 0
+        self._plan, self._device, self._step = Plan(len(split), batch, seed, flip=False, part=slice(None)), device, 0
         on_cuda = device.type == "cuda"
         # Workers of their own would take the cores that compute, where the CPU does.
         loader = DataLoader(
