@@ -122,6 +122,7 @@ class RunFolder:
 
     def __init__(self, results: Path, spec: RunSpec) -> None:
         self.spec = spec
+        self.results = results
         self.path = results / "runs" / spec.directory
         self.spec_file = self.path / "spec.json"
         self.checkpoints = self.path / "checkpoints"
