@@ -65,11 +65,6 @@ class Checkpoints:
         path.unlink()
         _digest_file(path).unlink(missing_ok=True)
 
-    def sweep(self) -> None:
-        """Delete what a killed process left half written."""
-        for path in self.folder.glob(".*"):
-            path.unlink()
-
 
 def _digest_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")

@@ -151,6 +151,12 @@ class RunFolder:
         if read_spec(self.path).run_id != self.spec.run_id:
             raise StoreError(f"{self.spec_file} is not the spec of {self.spec.run_id[:12]}: move that folder away")
 
+    def sweep(self) -> None:
+        """Delete the checkpoints and pictures that a killed process left half written."""
+        for folder in (self.checkpoints, self.samples):
+            for path in folder.glob(".*"):
+                path.unlink()
+
     @contextmanager
     def claimed(self) -> Iterator[bool]:
         """Hold the run for this process; yields False where another process holds it.

@@ -42,27 +42,29 @@ class Job:
     arguments: tuple[str, ...]
     """Of ``ganbench run`` besides these: places, the device."""
 
+    @property
+    def command(self) -> list[str]:
+        """``python -m ganbench run`` of this interpreter, with all that it is given."""
+        return [
+            *(sys.executable, "-m", "ganbench", "run", "--spec", str(self.folder.spec_file)),
+            *("--results", str(self.folder.results)),
+            *(word for plugin in self.plugins for word in ("--plugin", str(plugin))),
+            *self.arguments,
+        ]
+
     def start(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """``python -m ganbench run`` as a child of this process, killed with the thread that started it.
+        """The command as a child of this process, killed with the thread that started it.
 
         In a process group of its own, its output appended to ``folder.log``; ``environment`` is set besides this
         process's. Raises StoreError where the log cannot be written.
         """
-        folder = self.folder
-        command = [
-            *(sys.executable, "-m", "ganbench.sweep.leash", str(os.getpid())),
-            *(sys.executable, "-m", "ganbench", "run", "--spec", str(folder.spec_file)),
-            *("--results", str(folder.results)),
-            *(word for plugin in self.plugins for word in ("--plugin", str(plugin))),
-            *self.arguments,
-        ]
         try:
-            log = folder.log.open("ab")
+            log = self.folder.log.open("ab")
         except OSError as error:
-            raise StoreError(f"{folder.log} cannot be written: {error.strerror}; choose --results") from error
+            raise StoreError(f"{self.folder.log} cannot be written: {error.strerror}; choose --results") from error
         with log:
             return subprocess.Popen(
-                command,
+                [sys.executable, "-m", "ganbench.sweep.leash", str(os.getpid()), *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

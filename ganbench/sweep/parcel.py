@@ -2,7 +2,8 @@
 
 A parcel holds the files that have changed and the names of all there are, so that the other folder can follow it:
 what is pruned here goes there too. Each file arrives whole or not at all, and in such an order that the other folder
-can be gone on with after every one of them: rows before the checkpoint that counts them, the result last.
+can be gone on with after every one of them: rows before the checkpoint that counts them; the result, with which all
+is done, at the very end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from ganbench.store import RunFolder, write_atomically
 
+RESULT = "result.json"
 _OF_THE_PLACE = frozenset({"spec.json", "log.txt", "run.lock"})
 """What every folder of a run has for itself."""
 
@@ -37,9 +39,13 @@ class Packer:
     def pack(self) -> Parcel:
         """What has changed; a file that goes while this looks is left out.
 
-        Checkpoints are read first and rows after them: so the rows are never fewer than a checkpoint counts.
+        The result is looked for first, then checkpoints are read, then rows: so the rows are never fewer than a
+        checkpoint counts, and with a result everything is final.
         """
+        finished = self._folder.result.exists()
         paths = _records(self._folder)
+        if not finished:
+            paths.pop(RESULT, None)
         files: dict[str, tuple[bytes, int]] = {}
         seen: dict[str, tuple[int, int]] = {}
         for name in sorted(paths, key=_arrival, reverse=True):
@@ -56,15 +62,21 @@ class Packer:
 
 def unpack(parcel: Parcel, folder: RunFolder) -> None:
     """Let the folder follow the one that the parcel comes from. Raises StoreError where it cannot be written."""
-    for name in sorted(parcel.files, key=_arrival):
-        content, changed = parcel.files[name]
-        path = folder.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, content)
-        os.utime(path, ns=(changed, changed))
+    for name in sorted(parcel.files.keys() - {RESULT}, key=_arrival):
+        _put(parcel, name, folder)
     for name, path in _records(folder).items():
         if name not in parcel.names:
             path.unlink(missing_ok=True)
+    if RESULT in parcel.files:
+        _put(parcel, RESULT, folder)
+
+
+def _put(parcel: Parcel, name: str, folder: RunFolder) -> None:
+    content, changed = parcel.files[name]
+    path = folder.path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content)
+    os.utime(path, ns=(changed, changed))
 
 
 def _records(folder: RunFolder) -> dict[str, Path]:
@@ -74,7 +86,5 @@ def _records(folder: RunFolder) -> dict[str, Path]:
 
 
 def _arrival(name: str) -> tuple[int, str]:
-    """By what order files arrive: pictures and rows, then digests, then checkpoints, then the result."""
-    if name == "result.json":
-        return 3, name
+    """By what order files arrive: pictures and rows, then digests, then checkpoints."""
     return {".sha256": 1, ".pt": 2}.get(Path(name).suffix, 0), name

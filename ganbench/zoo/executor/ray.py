@@ -97,6 +97,7 @@ class RayExecutor:
         if not claim.enter_context(job.folder.claimed()):
             return _Placed(name, job.folder, claim, None)
         try:
+            job.folder.sweep()
             plugins = tuple((path.name, path.read_bytes()) for path in job.plugins)
             shipment = Shipment(job, Packer(job.folder).pack(), plugins, self._environment)
             task = self._train.remote(name, self._ray.put(shipment), self._collector, self._sync_seconds)

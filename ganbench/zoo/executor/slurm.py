@@ -164,7 +164,7 @@ class SlurmExecutor:
 
 
 def minutes(limit: str) -> int:
-    """``90``, ``90:00``, ``1:30:00``, ``0-1``, ``0-1:30`` or ``0-1:30:00`` in minutes, rounded up.
+    """``90``, ``90:00``, ``1:30:00``, ``0-1``, ``0-1:30`` or ``0-1:30:00`` in minutes, rounded up; 0 is no limit.
 
     Raises UsageError for anything else.
     """
@@ -176,7 +176,7 @@ def minutes(limit: str) -> int:
     if days is None and len(given) < 3:  # then they begin with the minutes
         given.insert(0, 0)
     hours, mins, seconds = (*given, 0, 0)[:3]
-    return max(1, (int(days or 0) * 24 + hours) * 60 + mins + (seconds > 0))
+    return (int(days or 0) * 24 + hours) * 60 + mins + (seconds > 0)
 
 
 def _command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -191,7 +191,5 @@ def _submitit() -> Any:
     except ImportError:
         raise MissingError("the executor 'slurm' needs submitit: pip install 'ganbench[slurm]'") from None
     if submitit.SlurmExecutor.affinity() < 0:
-        raise MissingError(
-            "the executor 'slurm' needs Slurm's commands on this machine: start it on a login node"
-        )
+        raise MissingError("the executor 'slurm' needs Slurm's commands on this machine: start it on a login node")
     return submitit
