@@ -37,6 +37,7 @@ SelectTypeParameters=CR_Core
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 MpiDefault=none
+KillWait=1
 SlurmdParameters=config_overrides
 NodeName=localhost CPUs=2 State=UNKNOWN
 PartitionName=main Nodes=localhost Default=YES State=UP

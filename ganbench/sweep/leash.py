@@ -21,7 +21,8 @@ def main(parent: int, command: list[str]) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before the leash was on
             os.kill(os.getpid(), signal.SIGKILL)
-    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # Slurm's warning to all of a job is its parent's to answer
+    for which in (signal.SIGUSR1, signal.SIGUSR2):  # to all processes of a Slurm job: the parent's to answer
+        signal.signal(which, signal.SIG_IGN)
     os.execv(command[0], command)
 
 

@@ -146,13 +146,13 @@ class SlurmExecutor:
         return KILLED if monotonic() - handle.missed > GRACE_SECONDS else None
 
     def cancel(self, handle: _Queued, *, at_once: bool = False) -> None:
-        """Take the job out of the queue if it waits; if it runs, SIGINT, at which it saves, or SIGKILL."""
+        """Take the job out of the queue if it waits; if it runs, SIGUSR1, at which it saves, or SIGKILL."""
         if handle in self._new:
             self._new.remove(handle)
             handle.code = KILLED
         else:
             _command("scancel", "--state=PENDING", handle.job_id)
-            _command("scancel", f"--signal={'KILL' if at_once else 'INT'}", handle.job_id)
+            _command("scancel", f"--signal={'KILL' if at_once else 'USR1'}", handle.job_id)
 
     def collect(self, handle: _Queued) -> None:
         """Forget the job; the folder is shared."""

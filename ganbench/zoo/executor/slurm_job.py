@@ -18,8 +18,8 @@ ASKED_TO_STOP = (INTERRUPTED, -signal.SIGTERM)
 class SlurmJob:
     """``ganbench run`` as a subprocess of the job; its exit code goes into a file.
 
-    SIGINT asks the run to save and end. SIGUSR2, which Slurm sends before the time limit and before it gives the
-    machine to somebody else, does so too, and then the job is requeued.
+    SIGUSR1 asks the run to save and end. SIGUSR2, which Slurm sends before the time limit and before it gives the
+    machine to somebody else, does so too, and then the job is requeued. The run itself ignores both.
     """
 
     def __init__(self, job: Job, environment: Mapping[str, str], exit_file: Path) -> None:
@@ -29,7 +29,7 @@ class SlurmJob:
     def __call__(self) -> int:
         """Run, and leave the exit code."""
         process = self._process = self.job.start(self.environment)
-        signal.signal(signal.SIGINT, lambda *_: _stop(process))
+        signal.signal(signal.SIGUSR1, lambda *_: _stop(process))
         code = _wait_for(process)
         self._leave(code)
         return code

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -43,8 +42,8 @@ def test_an_exit_code_can_be_asked_for_twice(ending: str, code: int) -> None:
     assert process.wait() == code
 
 
-def test_a_run_is_not_ended_by_the_warning_to_its_job() -> None:
-    code = "import os, signal; os.kill(os.getpid(), signal.SIGUSR2); raise SystemExit(7)"
+@pytest.mark.parametrize("which", ["SIGUSR1", "SIGUSR2"])
+def test_a_run_leaves_it_to_its_job_to_answer_slurm(which: str) -> None:
+    code = f"import os, signal; os.kill(os.getpid(), signal.{which}); raise SystemExit(7)"
     words = [sys.executable, "-m", "ganbench.sweep.leash", str(os.getpid()), sys.executable, "-c", code]
     assert subprocess.run(words, check=False).returncode == 7
-    assert signal.getsignal(signal.SIGUSR2) == signal.SIG_DFL
