@@ -164,7 +164,7 @@ def test_on_ray_a_run_whose_machine_is_lost_goes_on_at_another(ray_nodes: RayNod
     assert [attempt.ended for attempt in read_attempts(moved)] == ["killed", "done"]
     assert len(attempts(results)) == 7
     places = [Path(line.split()[-1]) for line in (moved / "log.txt").read_text().splitlines() if line[:4] == "run "]
-    assert len({place.parents[3] for place in places}) == 2
+    assert len({place.parents[2] for place in places}) == 2
     assert not any(place.exists() for place in places[1:])
     assert "going on from step" in (moved / "log.txt").read_text()
 
