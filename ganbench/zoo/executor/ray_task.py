@@ -68,20 +68,28 @@ class Shipment:
 
 
 class _Reporter:
-    """Reports to the collector what a run logs, at once, and what it writes, every so often."""
+    """Reports to the collector what a run logs and that it has begun, at once, and what it writes, every so often.
+
+    Made before the run is started: what lies in its folder then is known at home.
+    """
 
     def __init__(self, name: str, folder: RunFolder, collector: Any, sync_seconds: float) -> None:
         self._name, self._folder, self._collector, self._every = name, folder, collector, sync_seconds
         self._packer = Packer(folder)
-        self._packer.pack()  # what came is known
-        self._logged, self._due = 0, 0.0
+        self._packer.pack()
+        self._attempts = self._size_of_attempts()
+        self._logged, self._due = 0, time.monotonic() + sync_seconds
+
+    def _size_of_attempts(self) -> int:
+        return self._folder.attempts.stat().st_size if self._folder.attempts.exists() else 0
 
     def report(self, *, all_of_it: bool = False) -> bool:
         """Report what is new; returns whether the run shall save and stop."""
         import ray
 
-        parcel = None
-        if all_of_it or (time.monotonic() >= self._due and self._folder.attempts.exists()):
+        parcel, attempts = None, self._size_of_attempts()
+        if all_of_it or attempts != self._attempts or time.monotonic() >= self._due:
+            self._attempts = attempts
             parcel = self._packer.pack()
             self._due = time.monotonic() + self._every
         stop: bool = ray.get(self._collector.report.remote(self._name, self._new_log(), parcel))
@@ -99,9 +107,9 @@ def train(name: str, shipment: Shipment, collector: Any, sync_seconds: float) ->
     """The task: run the job in a private folder; returns the exit code of its process."""
     with tempfile.TemporaryDirectory(prefix="ganbench-") as place, ExitStack() as stack:
         job = shipment.unpack(Path(place))
+        reporter, stopping = _Reporter(name, job.folder, collector, sync_seconds), False
         process = job.start(shipment.environment)
         stack.callback(_end, process)
-        reporter, stopping = _Reporter(name, job.folder, collector, sync_seconds), False
         while process.poll() is None:
             if reporter.report() and not stopping:
                 stopping = True
