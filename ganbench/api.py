@@ -16,6 +16,7 @@ dataset         decorated with :func:`reads`: ``f(root, *, ...) -> Source``, who
 extractor       decorated with :func:`extracts`: ``f(*, ...)``, or ``f(weights, *, ...)`` where its card names weight
                 files, that makes a torch-fidelity FeatureExtractorBase with the layers that isc, fid, kid and
                 prc read by default
+executor        :class:`Executor`: ``C(demand, *, ...)`` that places the runs of a sweep; no part of a run's identity
 ==============  ==========================================================================================
 
 What an attention block may say of itself, as class attributes:
@@ -46,7 +47,8 @@ from torch import Tensor, nn
 from ganbench.clean_fid import CLEAN_RESIZE, clean_network, clean_resize, clean_resize_strict
 from ganbench.conditioning import DiscriminatorOutput
 from ganbench.data import ImageData, ImageSplit
-from ganbench.errors import MissingError, UsageError
+from ganbench.environment import choose_device
+from ganbench.errors import INTERRUPTED, MissingError, StoreError, UsageError
 from ganbench.fused import attend, conv_pooled, conv_upsampled
 from ganbench.layers import Condition, Initializer, Layers
 from ganbench.options import Decay, Fraction, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -65,6 +67,9 @@ from ganbench.sources import (
     files_key,
     reads,
 )
+from ganbench.store import RunFolder, write_atomically
+from ganbench.sweep.executor import Demand, Executor, Handle, Job
+from ganbench.sweep.parcel import Packer, Parcel, unpack
 from ganbench.trees import Tree, open_tree
 from ganbench.weights import WeightFile
 
@@ -73,6 +78,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLEAN_RESIZE",
+    "INTERRUPTED",
     "AbsentError",
     "Architecture",
     "ArrayImages",
@@ -81,20 +87,26 @@ __all__ = [
     "Condition",
     "DatasetCard",
     "Decay",
+    "Demand",
     "DiscriminatorOutput",
     "DiscriminatorUpdate",
+    "Executor",
     "ExtractorCard",
     "Fraction",
     "FreezesOnFakes",
+    "Handle",
     "HasPlainForm",
     "ImageData",
     "ImageSplit",
     "Initializer",
+    "Job",
     "Layers",
     "Loss",
     "MissingError",
     "NonNegativeFloat",
     "NonNegativeInt",
+    "Packer",
+    "Parcel",
     "PositiveFloat",
     "PositiveInt",
     "PublishedWeights",
@@ -103,12 +115,15 @@ __all__ = [
     "RawSplit",
     "Regularizer",
     "RelativisticLoss",
+    "RunFolder",
     "Source",
+    "StoreError",
     "Tree",
     "UsageError",
     "WeightFile",
     "WorksTogether",
     "attend",
+    "choose_device",
     "clean_network",
     "clean_resize",
     "clean_resize_strict",
@@ -126,6 +141,8 @@ __all__ = [
     "reads",
     "register",
     "table",
+    "unpack",
+    "write_atomically",
 ]
 
 C = TypeVar("C", bound=Callable[..., object])

@@ -68,11 +68,6 @@ class Checkpoints:
         path.unlink()
         _digest_file(path).unlink(missing_ok=True)
 
-    def sweep(self) -> None:
-        """Delete what a killed process left half written."""
-        for path in self.folder.glob(".*"):
-            path.unlink()
-
 
 class CheckpointWriter:
     """Writes checkpoints in a thread while training goes on, in the order in which they are given.

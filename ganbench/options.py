@@ -11,6 +11,7 @@ import inspect
 import json
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, time
 from types import SimpleNamespace
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -103,13 +104,14 @@ def typed_options(component: Callable[..., Any], resolved: Mapping[str, Any]) ->
 def parse_assignment(text: str) -> tuple[list[str], Any]:
     """``'attention.reduction=4'`` as ``(['attention', 'reduction'], 4)``.
 
-    The value is TOML; a bare word is taken as a string. Raises UsageError without a key or an '='.
+    The value is TOML; a bare word, a date and a time are taken as strings. Raises UsageError without a key or an '='.
     """
     key, separator, value = text.partition("=")
     path = [part.strip() for part in key.split(".")]
     if not separator or not all(path):
         raise UsageError(f"--set takes KEY=VALUE, as in --set optimizer.lr_g=1e-4, not '{text}'")
     try:
-        return path, tomllib.loads(f"value = {value}")["value"]
+        read = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return path, value.strip()
+    return path, value.strip() if isinstance(read, (date, time)) else read

@@ -40,11 +40,11 @@ class Places:
     """Whether weights whose sha256 is not the published one are loaded all the same."""
 
     def arguments(self) -> tuple[str, ...]:
-        """The options that say the same to another ``ganbench``; the cache comes to it by the environment."""
+        """The options that say the same to a ``ganbench`` in another folder; the cache comes by the environment."""
         flags = {
             "--download": self.download,
             "--skip-broken": self.skip_broken,
             "--allow-unverified-weights": self.unverified_weights,
         }
-        folders = ("--data-root", str(self.data), "--weights-dir", str(self.weights))
+        folders = ("--data-root", str(self.data.absolute()), "--weights-dir", str(self.weights.absolute()))
         return (*folders, *(flag for flag, given in flags.items() if given))

@@ -28,6 +28,7 @@ KINDS = (
     "attention",
     "dataset",
     "extractor",
+    "executor",
 )
 """The kinds of component; ``ganbench.<kind>`` is the entry-point group of each."""
 

@@ -6,7 +6,6 @@ run's to the byte; ``timing.jsonl`` holds what the machine determined.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
@@ -158,8 +157,13 @@ class RunFolder:
 
     def __init__(self, results: Path, spec: RunSpec) -> None:
         self.spec = spec
+        self.results = results
         self._go_by(results / "runs" / spec.directory)
         self.lease = Lease(self.path)
+
+    def __reduce__(self) -> tuple[type[RunFolder], tuple[Path, RunSpec]]:
+        """What another process is sent is the folder: a lease is held by one."""
+        return RunFolder, (self.results, self.spec)
 
     def _go_by(self, path: Path) -> None:
         self.path = path
@@ -190,6 +194,12 @@ class RunFolder:
         if read_spec(self.path).run_id != self.spec.run_id:
             raise StoreError(f"{self.spec_file} is not the spec of {self.spec.run_id[:12]}: move that folder away")
 
+    def sweep(self) -> None:
+        """Delete the checkpoints and pictures that a killed process left half written."""
+        for folder in (self.checkpoints, self.samples):
+            for path in folder.glob(".*"):
+                path.unlink()
+
     @contextmanager
     def claimed(self, say: Callable[[str], None] | None = None) -> Iterator[RunFolder | None]:
         """Hold the run for this process: yields its folder to write in, or None where another process holds it.
@@ -205,7 +215,8 @@ class RunFolder:
         if not mine:
             yield None
             return
-        held = copy.copy(self)
+        held = RunFolder(self.results, self.spec)
+        held.lease = self.lease
         held._go_by(self.lease.way)
         try:
             yield held

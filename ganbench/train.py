@@ -135,7 +135,7 @@ class TrainingRun:
 
         Those that are passed over go: they would be kept for newer than the ones that are made from now on.
         """
-        self.checkpoints.sweep()
+        self.folder.sweep()
         for path in reversed(self.checkpoints.paths("step")):
             state = self.checkpoints.load(path)
             if state is None:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ganbench.cli.executor_options import executor_options
 from ganbench.cli.places_options import places_options
 from ganbench.cli.spec_options import json_option, results_option
 from ganbench.errors import DONE, FAILED
 
 if TYPE_CHECKING:
+    from ganbench.cli.executor_options import ChosenExecutor
     from ganbench.places import Places
+    from ganbench.registry import Registry
     from ganbench.suites import PlannedRow, Suite
     from ganbench.sweep.executor import Executor
     from ganbench.sweep.sweep import Sweep
@@ -26,7 +29,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--profile", default="quick", show_default=True, metavar="NAME", help="The suite's sizes and data.")
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Seeds 0 to N-1 of every row. [the suite's: 3]")
 @click.option("--rows", multiple=True, metavar="ROW", help="This row only; repeatable, or several with commas.")
-@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at a time. [GPUs, or else cores]")
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Runs at a time. [as fit]")
 @click.option("--retries", type=click.IntRange(min=0), default=2, show_default=True, metavar="N", help="Of what died.")
 @click.option("--budget", metavar="AMOUNT", help="In place of the suite's: 2000steps, 64kimg.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="In every row, as TOML; repeatable.")
@@ -35,6 +38,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels only, so that a resume is exact on CUDA.")
 @click.option("--dry-run", is_flag=True, help="Print what would be run and what it would cost; train nothing.")
+@executor_options
 @places_options
 @results_option
 @json_option
@@ -52,6 +56,7 @@ def command(
     device: str,
     deterministic: bool,
     dry_run: bool,
+    chosen: ChosenExecutor,
     places: Places,
     results: Path,
     as_json: bool,
@@ -59,23 +64,25 @@ def command(
     """Train every row of a SUITE with several seeds, on equal budgets, each in a process of its own.
 
     The same command passes over what is done and goes on with what is half done, from several terminals at once
-    too. Other values of --jobs, or another machine, may change the last bits of a result.
+    too. Other values of --jobs, or another machine, may change the last bits of a result. The runs are placed on
+    this machine or, by --executor ray or slurm, on a cluster; 'ganbench list executor' shows all.
     Exit codes: 0 every run has a result, 1 some have not, 2 usage, 3 a plug-in, weights or data are missing,
     130 interrupted.
     """
-    from ganbench.environment import choose_device
-    from ganbench.sweep.local import local_executor
+    from ganbench.registry import Registry
+    from ganbench.sweep.executor import Demand
     from ganbench.sweep.sweep import Sweep
 
-    suite, planned = _plan(name, profile, seeds, rows, budget, assignments, plugin, registry)
+    components = Registry.discover(plugin)
+    suite, planned = _plan(name, profile, seeds, rows, budget, assignments, components, registry)
     sweep = Sweep(suite, profile, _with_data(planned, places, dry_run), results)
-    executor = local_executor(choose_device(device), jobs, len(sweep.runs))
+    executor = chosen.construct(components, Demand(len(sweep.runs), jobs, device, results.absolute()))
     for reason in sweep.foreign:
         click.echo(f"ganbench: warning: not a run, left alone: {reason}", err=True)
     for line in sweep.summary(executor.slots):
         click.echo(line, err=not dry_run or as_json)
     if not dry_run:
-        _execute(sweep, executor, retries, _run_arguments(results, plugin, device, deterministic, places))
+        _execute(sweep, executor, retries, plugin, _run_arguments(device, deterministic, places))
     if as_json:
         click.echo(json.dumps(sweep.describe()))
     elif not dry_run:
@@ -91,14 +98,13 @@ def _plan(
     rows: tuple[str, ...],
     budget: str | None,
     assignments: tuple[str, ...],
-    plugins: tuple[Path, ...],
+    components: Registry,
     roots: tuple[Path, ...],
 ) -> tuple[Suite, list[PlannedRow]]:
     from ganbench.drafts import nest
     from ganbench.options import parse_assignment
     from ganbench.planning import plan
     from ganbench.recipes import RecipeBook
-    from ganbench.registry import Registry
     from ganbench.suites import load_suite, select_rows
 
     book = RecipeBook(roots)
@@ -109,7 +115,7 @@ def _plan(
     planned = plan(
         suite,
         profile,
-        Registry.discover(plugins),
+        components,
         book,
         range(seeds or suite.seeds),
         overrides,
@@ -134,18 +140,17 @@ def _with_data(planned: list[PlannedRow], places: Places, dry_run: bool) -> list
         return planned
 
 
-def _run_arguments(
-    results: Path, plugins: tuple[Path, ...], device: str, deterministic: bool, places: Places
-) -> tuple[str, ...]:
-    """What every ``ganbench run`` of the sweep is given besides its spec."""
-    arguments = ["--results", str(results), "--device", device, *(["--deterministic"] if deterministic else [])]
-    arguments += [word for plugin in plugins for word in ("--plugin", str(plugin))]
-    return (*arguments, *places.arguments())
+def _run_arguments(device: str, deterministic: bool, places: Places) -> tuple[str, ...]:
+    """What every ``ganbench run`` of the sweep is given besides its spec, the results and the plug-ins."""
+    return ("--device", device, *(["--deterministic"] if deterministic else []), *places.arguments())
 
 
-def _execute(sweep: Sweep, executor: Executor, retries: int, arguments: tuple[str, ...]) -> None:
+def _execute(
+    sweep: Sweep, executor: Executor, retries: int, plugins: tuple[Path, ...], arguments: tuple[str, ...]
+) -> None:
     from ganbench.sweep.driver import Driver
     from ganbench.sweep.view import Overall, view_for_stderr
 
     view = view_for_stderr(Overall(sweep.runs, executor.slots, sweep.estimator))
-    Driver(executor, sweep.runs, arguments, retries, view, sweep.estimator).execute()
+    files = tuple(plugin.absolute() for plugin in plugins)
+    Driver(executor, sweep.runs, arguments, retries, view, sweep.estimator, files).execute()

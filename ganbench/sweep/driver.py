@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ganbench.errors import DONE, MISSING, USAGE, StoreError
@@ -32,11 +33,13 @@ class Driver:
     executor: Executor
     runs: Sequence[SweptRun]
     arguments: tuple[str, ...]
-    """Of every ``ganbench run``, besides the spec."""
+    """Of every ``ganbench run``, besides the spec, the results and the plug-ins."""
     retries: int
     """How often a run whose process died is started again."""
     view: View
     estimator: Estimator
+    plugins: tuple[Path, ...] = ()
+    """Plug-in files that every run is given, absolute."""
 
     def execute(self) -> None:
         """Return when no run is left to do. Raises Interrupted when a signal asked to stop; the runs have saved."""
@@ -103,7 +106,7 @@ class Driver:
         if free is None:
             self._leave(run)
             return
-        run.handle = self.executor.submit(Job(run.folder, self.arguments))
+        run.handle = self.executor.submit(Job(run.folder, self.plugins, self.arguments))
         run.state = "running"
         self.view.say(f"{run.name}: {'goes on' if run.begun else 'begins'} ({run.folder.path})")
         run.begun = True

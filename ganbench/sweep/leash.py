@@ -26,6 +26,8 @@ def fasten(parent: int) -> None:
 def main(parent: int, command: list[str]) -> None:
     """Fasten the leash and become the command; returns only by being killed."""
     fasten(parent)
+    for which in (signal.SIGUSR1, signal.SIGUSR2):  # to all processes of a Slurm job: the parent's to answer
+        signal.signal(which, signal.SIG_IGN)
     os.execv(command[0], command)
 
 

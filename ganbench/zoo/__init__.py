@@ -37,6 +37,11 @@ COMPONENTS: dict[str, dict[str, str]] = {
         "stl10": "ganbench.zoo.dataset.stl10:stl10",
         "svhn": "ganbench.zoo.dataset.svhn:svhn",
     },
+    "executor": {
+        "local": "ganbench.zoo.executor.local:local",
+        "ray": "ganbench.zoo.executor.ray:RayExecutor",
+        "slurm": "ganbench.zoo.executor.slurm:SlurmExecutor",
+    },
     "extractor": {
         "clip-rn101": "ganbench.zoo.extractor.torch_fidelity_extractors:clip_rn101",
         "clip-rn50": "ganbench.zoo.extractor.torch_fidelity_extractors:clip_rn50",

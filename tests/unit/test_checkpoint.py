@@ -81,13 +81,6 @@ def test_the_newest_are_kept(checkpoints: Checkpoints, steps: set[int], keep: in
     assert digests == {path.name for path in (*expected, other)}
 
 
-def test_what_a_killed_process_left_is_swept(checkpoints: Checkpoints) -> None:
-    path = checkpoints.save("step", 1, STATE)
-    (checkpoints.folder / ".step-000000002.pt.4711").write_bytes(b"half")
-    checkpoints.sweep()
-    assert sorted(p.name for p in checkpoints.folder.iterdir()) == [path.name, f"{path.name}.sha256"]
-
-
 def test_code_is_not_unpickled(checkpoints: Checkpoints) -> None:
     path = checkpoints.save("step", 1, {"code": print})
     with pytest.raises(Exception, match=r"[Ww]eights"):

@@ -27,6 +27,8 @@ ZOO_MAY_IMPORT = {
     "lmdb",
     "sklearn",
     "torch_fidelity",
+    "ray",
+    "submitit",
     *sys.stdlib_module_names,
 }
 

@@ -73,6 +73,11 @@ def test_a_bare_word_is_a_string(path: list[str], word: str) -> None:
         assert parse_assignment(f"{'.'.join(path)} = {word} ") == (path, expected)
 
 
+@pytest.mark.parametrize("text", ["12:30:00", "2024-01-31", "2024-01-31T12:30:00"])
+def test_a_time_is_a_string(text: str) -> None:
+    assert parse_assignment(f"executor.time={text}") == (["executor", "time"], text)
+
+
 @given(st.text(alphabet="abc.= ", max_size=8))
 def test_any_other_text_is_refused_or_read(text: str) -> None:
     key, separator, _ = text.partition("=")

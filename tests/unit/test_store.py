@@ -15,7 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ganbench.errors import StoreError
-from ganbench.store import JSONLines, jsonable, load_runs, read_rows, write_atomically, write_json
+from ganbench.recipes import RecipeBook
+from ganbench.registry import Registry
+from ganbench.resolve import resolve
+from ganbench.store import JSONLines, RunFolder, jsonable, load_runs, read_rows, write_atomically, write_json
 
 ROWS = st.lists(
     st.dictionaries(st.text(max_size=4), st.one_of(st.integers(), st.text(max_size=6), st.none()), max_size=3),
@@ -122,3 +125,15 @@ def test_json_is_written_for_people(tmp_path: Path) -> None:
 def test_an_empty_results_folder_holds_no_runs(tmp_path: Path) -> None:
     stored = load_runs(tmp_path)
     assert (stored.runs, stored.foreign) == ([], [])
+
+
+def test_what_a_killed_process_left_half_written_is_swept(tmp_path: Path) -> None:
+    spec = resolve(Registry.discover(), RecipeBook(), "dcgan", "quick", [{"seed": 0}]).spec
+    folder = RunFolder(tmp_path, spec)
+    folder.create()
+    whole = [folder.checkpoints / "step-000000001.pt", folder.samples / "step-000000001.png"]
+    for path in whole:
+        path.write_bytes(b"whole")
+        path.with_name(f".{path.name}.4711").write_bytes(b"half")
+    folder.sweep()
+    assert sorted(path for path in folder.path.rglob("*") if path.suffix != ".json" and path.is_file()) == whole

@@ -18,7 +18,9 @@ from ganbench.zoo import COMPONENTS
 BROKEN = PLUGINS / "broken_parts.py"
 COMPILE = ("torch.compile",)
 """Takes seconds for each component: one is compiled, in a test of its own."""
-BUILT_IN = [(kind, name) for kind, table in COMPONENTS.items() for name in table]
+NEEDS_A_CLUSTER = {("executor", "ray"), ("executor", "slurm")}
+"""Checked where there is one, in tests/cli/test_executors.py."""
+BUILT_IN = [(kind, name) for kind, table in COMPONENTS.items() for name in table if (kind, name) not in NEEDS_A_CLUSTER]
 
 
 @pytest.fixture(scope="module")

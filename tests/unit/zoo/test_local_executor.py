@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganbench.errors import StoreError
-from ganbench.sweep import local
-from ganbench.sweep.executor import Job
-from ganbench.sweep.local import LocalExecutor, local_executor
+from ganbench.api import Demand, Job, StoreError
+from ganbench.zoo.executor import local as local_module
+from ganbench.zoo.executor.local import LocalExecutor, local
 
 
 @pytest.fixture(autouse=True)
 def _machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight cores and four GPUs."""
-    monkeypatch.setattr(local.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(local_module.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     for name in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
 
@@ -49,24 +49,24 @@ def environments(executor: LocalExecutor) -> list[tuple[str, str | None]]:
 def test_a_slot_is_a_gpu_or_a_share_of_the_cores(
     device: str, jobs: int | None, runs: int, slots: list[tuple[str, str | None]]
 ) -> None:
-    assert environments(local_executor(torch.device(device), jobs, runs)) == slots
+    assert environments(local(Demand(runs, jobs, device, Path()))) == slots
 
 
 def test_what_the_user_has_set_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,GPU-a1")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert environments(local_executor(torch.device("cuda"), None, 9)) == [("3", "6"), ("3", "GPU-a1")]
+    assert environments(local(Demand(9, None, "cuda", Path()))) == [("3", "6"), ("3", "GPU-a1")]
 
 
 def test_a_run_that_cannot_be_started_takes_no_slot(tmp_path: Path) -> None:
     class Folder:
-        spec_file = log = tmp_path / "absent" / "log.txt"
+        results = spec_file = log = tmp_path / "absent" / "log.txt"
 
     executor = LocalExecutor(1, 1)
     for _ in range(2):
         with pytest.raises(StoreError, match="choose --results"):
-            executor.submit(Job(Folder(), ()))  # type: ignore[arg-type]
+            executor.submit(Job(Folder(), (), ()))  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the leash")

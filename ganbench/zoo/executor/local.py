@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
-from ganbench.errors import StoreError
-from ganbench.sweep.executor import Job
+from ganbench.api import Demand, Job, choose_device
 
 
 @dataclass
@@ -40,18 +38,7 @@ class LocalExecutor:
     def submit(self, job: Job) -> _Running:
         """Start the run. Raises StoreError where its log cannot be written."""
         slot = self._free[0]
-        command = [
-            *(sys.executable, "-m", "ganbench.sweep.leash", str(os.getpid())),
-            *(sys.executable, "-m", "ganbench", "run", "--spec", str(job.folder.spec_file), *job.arguments),
-        ]
-        try:
-            log = job.folder.log.open("ab")
-        except OSError as error:
-            raise StoreError(f"{job.folder.log} cannot be written: {error.strerror}; choose --results") from error
-        with log:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment(slot), process_group=0
-            )
+        process = job.start(self._environment(slot))
         self._free.remove(slot)
         return _Running(process, slot)
 
@@ -59,7 +46,7 @@ class LocalExecutor:
         own = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS") or str(self._threads)}
         if self._gpus:
             own["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
-        return os.environ | own
+        return own
 
     def poll(self, handle: _Running) -> int | None:
         """The exit code once the process has ended; its slot is free from then on."""
@@ -81,16 +68,15 @@ class LocalExecutor:
         """Nothing is held."""
 
 
-def local_executor(device: torch.device, jobs: int | None, runs: int) -> LocalExecutor:
-    """An executor for so many runs on this machine.
-
-    On ``cuda`` there is a slot for each GPU, on ``cuda:N`` one, on the CPU one for each core or run; or ``jobs``.
-    More slots than GPUs share them: the runs then time each other.
+def local(demand: Demand) -> LocalExecutor:
+    """This machine: on ``cuda`` a slot for each GPU, on ``cuda:N`` one, on the CPU one for each core or run; or
+    as many as are asked for. More slots than GPUs share them: the runs then time each other.
     """
+    device = choose_device(demand.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     gpus: list[str] = _visible_gpus() if device.type == "cuda" and device.index is None else []
-    usual = len(gpus) or (1 if device.type == "cuda" else min(cores, max(runs, 1)))
-    slots = jobs or usual
+    usual = len(gpus) or (1 if device.type == "cuda" else min(cores, max(demand.runs, 1)))
+    slots = demand.jobs or usual
     return LocalExecutor(slots, max(1, cores // slots), gpus)
 
 
