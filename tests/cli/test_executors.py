@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import pytest
 from clusters import RayNodes, ray_cluster, slurm_cluster
 from harness import PLUGINS, assert_same_folder, call, launched, outcome, shell, wait_until
 from sweeps import at_work, attempts, is_alive, runs, toy_sweep, wait_until_gone
+from test_readme import README, SMALL
 
 from ganbench.attempts import read_attempts
 
@@ -222,3 +225,32 @@ def test_an_executor_that_is_not_installed_says_how_to_install_it(
     assert refused.code == 3
     assert f"pip install 'ganbench[{name}]'" in refused.complaint
     assert call("list", "executor").code == 0
+
+
+def readme_command(engine: str) -> list[str]:
+    """The command that the README shows for it, made one of seconds."""
+    block = re.search(rf"^```sh {engine}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    assert block is not None
+    install, shown = block[1].splitlines()
+    assert install == f"pip install '.[{engine}]'"
+    name, *arguments = shlex.split(shown)
+    assert name == "ganbench"
+    return [*arguments, *SMALL["sweep"], "--device", "cpu"]
+
+
+@pytest.mark.slow
+def test_ray_does_what_the_readme_says(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="Ray is not installed")
+    assert_swept(readme_command("ray"), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("slurm")
+def test_slurm_does_what_the_readme_says(tmp_path: Path) -> None:
+    assert_swept(readme_command("slurm"), tmp_path)
+
+
+def assert_swept(command: list[str], tmp_path: Path) -> None:
+    end = shell(*command, "--results", str(tmp_path), "--json")
+    assert end.code == 0, end.err
+    assert {run["state"] for row in end.json["rows"] for run in row["runs"]} == {"finished"}
