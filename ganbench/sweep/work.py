@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from ganbench.batches import Batches
+from ganbench.batches import RealBatches
 from ganbench.flops import count_step
 from ganbench.networks import build_networks
 from ganbench.objective import build_objective
@@ -20,10 +19,11 @@ from ganbench.train_step import Trainer
 _META = torch.device("meta")
 
 
-class _Shapes:
+class _Shapes(RealBatches):
     """Batches of which only the shape is known."""
 
     labels = torch.zeros(1, dtype=torch.int64)
+    waited_seconds = 0.0
 
     def __init__(self, spec: RunSpec) -> None:
         self._shape = (spec.batch, 3, spec.resolution, spec.resolution)
@@ -42,13 +42,13 @@ class _Imagined(Trainer):
 
 
 def imagined_flops(spec: RunSpec, entries: Mapping[str, Entry]) -> int | None:
-    """FLOPs of a step as :func:`ganbench.flops.count_step` counts them, but for fused attention, up to some percent.
+    """FLOPs of a step as :func:`ganbench.flops.count_step` counts them.
 
     None where a component cannot do without content: a gradient penalty, or a third party's that looks at values.
     """
     try:
         with _META:
             networks, objective = build_networks(spec, entries), build_objective(spec, entries)
-        return count_step(_Imagined(spec, networks, objective, cast(Batches, _Shapes(spec)), _META))
+        return count_step(_Imagined(spec, networks, objective, _Shapes(spec), _META))
     except Exception:  # whatever a component raises of its own: it can be run all the same
         return None

@@ -60,7 +60,7 @@ def main() -> None:
         share = scores / (train + scores)
         _row("quick SAGAN, scores in all its time", f"{share:.1%}", f"{SCORING_SHARE:.0%}", share <= SCORING_SHARE)
         large = _run(
-            *("--model", "sagan", "--profile", "paper", "--batch", "16", "--num-classes", "10", "--budget", "6min"),
+            *("--model", "sagan", "--profile", "paper", "--batch", "16", "--num-classes", "10", "--budget", "3min"),
             *("--plugin", str(PLUGIN), "--dataset", "few-digits", "--set", "evaluation.extractor=thumbnail"),
             *("--set", "evaluation.every=1000steps", "--set", "evaluation.samples=32", "--set", "evaluation.batch=8"),
             *("--set", "evaluation.select_samples=32", "--set", "evaluation.kid_subset_size=16"),

@@ -331,7 +331,7 @@ def test_prices_are_spoken(price: Price, said: str) -> None:
     assert str(price) == said
 
 
-@pytest.mark.parametrize("model", ["dcgan", "sngan"])
+@pytest.mark.parametrize("model", ["dcgan", "sagan", "sngan"])
 def test_work_is_counted_without_doing_it(model: str, undisturbed: Callable[[str], Path]) -> None:
     (run,) = load_runs(undisturbed(model)).runs
     entries = reopen(Registry.discover([TOY_PLUGIN]), run.spec).entries
