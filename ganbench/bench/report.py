@@ -12,6 +12,7 @@ from ganbench.bench.peaks import peak_flops
 from ganbench.bench.subject import own_trainer, plain_trainer
 from ganbench.compiling import compile_networks
 from ganbench.environment import device_name
+from ganbench.errors import UsageError
 from ganbench.flops import count_step
 from ganbench.precision import check_precision
 from ganbench.registry import Entry
@@ -30,8 +31,10 @@ def bench(
 ) -> dict[str, Any]:
     """Measure the training step of a spec, and the plain form of it where that is asked for.
 
-    Raises UsageError where the device lacks the precision.
+    Raises UsageError where the device lacks the precision, or for a spec of several ranks.
     """
+    if spec.world > 1:
+        raise UsageError("bench times the step of one process: leave out --gpus")
     check_precision(spec.precision, device)
     own = own_trainer(spec, entries, device)
     flops = count_step(own)

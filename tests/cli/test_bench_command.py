@@ -57,6 +57,12 @@ def test_tensor_cores_are_asked_of_devices_that_have_them(which: str, tmp_path: 
     assert "precision tf32 is arithmetic of CUDA's tensor cores, and cpu has none" in done.err
 
 
+def test_the_step_of_several_ranks_is_not_what_is_timed() -> None:
+    refused = call("bench", "--model", "sagan", *SMALL, "--gpus", "2")
+    assert refused.code == 2
+    assert "leave out --gpus" in refused.err
+
+
 def test_a_median_of_few_pairs_is_refused() -> None:
     assert call("bench", "--model", "sagan", "--pairs", "4").code == 2
 
