@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganbench.errors import EvaluationError, StoreError
 from ganbench.images import ImageFile, Images
+from ganbench.precision import full_precision
 from ganbench.random import generator as draws_of
 
 DRAWN_TOGETHER = 256
@@ -120,7 +121,9 @@ def sample_bank(
             end = min(start + batch, share.stop)
             z = draw_latents(start, end, latent_dim, seed, stream, truncation).to(device)
             y = None if labels is None else labels[start:end].to(device)
-            yield quantise(sampler(z, y)).contiguous().cpu()
+            with full_precision():
+                images = quantise(sampler(z, y))
+            yield images.contiguous().cpu()
 
     with evaluating(sampler):
         images = gather(batches(), len(share))
