@@ -31,9 +31,10 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_counts() -> None:
-    """However the tests were started: a shell lets what it starts in the background ignore SIGINT."""
+def _signals_count() -> None:
+    """However the tests were started: what a shell starts in the background ignores SIGINT, under nohup SIGHUP."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)
