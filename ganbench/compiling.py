@@ -50,7 +50,7 @@ def faster_compiled(trainer: Trainer, say: Callable[[str], None]) -> bool:
     try:
         compile_networks(compiled)
         seconds = time_in_turn([Stepper(eager), Stepper(compiled)], TRIAL_PAIRS)
-    except RuntimeError as error:
+    except (CompileError, RuntimeError) as error:
         say(f"not compiled: {str(error).strip().partition(chr(10))[0]}")
         return False
     ratio = statistics.median(plain / ours for plain, ours in zip(*seconds, strict=True))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ganbench.cli.source_options import device_option, source_options
-from ganbench.cli.spec_options import json_option
+from ganbench.cli.source_options import source_options
+from ganbench.cli.spec_options import device_option, json_option
 
 if TYPE_CHECKING:
     from ganbench.evaluate.sources.generators import WantedGenerator

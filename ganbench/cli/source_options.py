@@ -47,9 +47,3 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
         with_source = option(with_source)
     return with_source
-
-
-def device_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--device``."""
-    text = "auto, cpu, cuda or cuda:N."
-    return click.option("--device", default="auto", show_default=True, metavar="NAME", help=text)(command)

@@ -10,7 +10,7 @@ import click
 
 from ganbench.cli.executor_options import executor_options
 from ganbench.cli.places_options import places_options
-from ganbench.cli.spec_options import json_option, results_option
+from ganbench.cli.spec_options import device_option, json_option, results_option
 from ganbench.errors import DONE, FAILED
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="In every row, as TOML; repeatable.")
 @click.option("--plugin", type=_PATH, multiple=True, metavar="FILE.py", help="Load components from a file.")
 @click.option("--registry", type=_PATH, multiple=True, metavar="DIR", help="Further suites, recipes and papers.")
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+@device_option
 @click.option("--deterministic", is_flag=True, help="Deterministic kernels only, so that a resume is exact on CUDA.")
 @click.option("--dry-run", is_flag=True, help="Print what would be run and what it would cost; train nothing.")
 @executor_options
